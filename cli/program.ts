@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
-import { Command } from "commander";
+import type { Command } from "commander";
+import { CliCommand } from "./command.js";
 import { addCache } from "./commands/cache.js";
 import { addDelete } from "./commands/delete.js";
 import { addExport } from "./commands/export.js";
@@ -14,23 +15,14 @@ import { addServe } from "./commands/serve.js";
 import { addStatus } from "./commands/status.js";
 import { addTop } from "./commands/top.js";
 import { addWatch } from "./commands/watch.js";
-import { readSwitchVariables } from "./parsing.js";
 import type { Surroundings } from "./surroundings.js";
 
 /** The command line: every command with its flags, its help and its action. */
 export function createProgram(surroundings: Surroundings): Command {
   const { version } = createRequire(import.meta.url)("zooid/package.json") as { version: string };
-  const program = new Command("zooid")
+  const program = CliCommand.root("zooid")
     .description("A transactional object store with client caches, and a cache of function results that is invalidated by tag.")
-    .version(version)
-    .showSuggestionAfterError()
-    .exitOverride()
-    .hook("preAction", (_, command) => readSwitchVariables(command, process.env))
-    // `main` prints errors in one line. Commander prints only help.
-    .configureOutput({ writeErr: () => undefined })
-    .addHelpText(
-      "after",
-      `
+    .version(version).notes(`
 Every flag can be set by the variable named beside it. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 Examples:
@@ -41,8 +33,7 @@ Examples:
   $ zooid top                                 all actors of a realm, live
   $ zooid watch 'client/**'                   what the machines of clients do, line by line
   $ zooid machines connection --of A          that machine of client A as a picture
-  $ zooid cache stats                         the nodes of a semantic cache`,
-    );
+  $ zooid cache stats                         the nodes of a semantic cache`);
   for (const add of [
     addServe,
     addGet,

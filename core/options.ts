@@ -1,3 +1,4 @@
+import type { Seams } from "./seams.js";
 import { InvalidOptionError } from "./errors.js";
 import { limits } from "./limits.js";
 import { silentLog } from "./log.js";
@@ -39,16 +40,11 @@ export function checkLog(log: unknown): void {
   checkMethods("log", log, Object.keys(silentLog));
 }
 
-/** Transport, clock, randomness and log of a part, as its caller passes them. */
-export interface Seams {
-  readonly transport?: unknown;
-  readonly clock?: unknown;
-  readonly random?: unknown;
-  readonly log?: unknown;
-}
+/** Seams whose types are still to be checked. */
+type UncheckedSeams = { readonly [Name in "transport" | keyof Seams]?: unknown };
 
 /** Throws InvalidOptionError unless each of them is undefined or has the methods of its kind. */
-export function checkSeams({ transport, clock, random, log }: Seams): void {
+export function checkSeams({ transport, clock, random, log }: UncheckedSeams): void {
   checkMethods("transport", transport, ["publish", "request", "subscribe", "onStatus", "flush", "close"]);
   checkMethods("clock", clock, ["now", "monotonic", "setTimeout", "clearTimeout"]);
   checkMethods("random", random, ["fraction", "id"]);
@@ -56,7 +52,7 @@ export function checkSeams({ transport, clock, random, log }: Seams): void {
 }
 
 /** `checkSeams` for a part that requires a transport from the caller. */
-export function checkSeamsOverTransport(seams: Seams): void {
+export function checkSeamsOverTransport(seams: UncheckedSeams): void {
   if (seams.transport === undefined) throw new InvalidOptionError({ option: "transport", reason: "is missing: openTransport returns one" });
   checkSeams(seams);
 }

@@ -59,11 +59,11 @@ function generatedParts(): Map<string, string> {
     ["exports", exportLists()],
     ["errors", errorTable()],
     ["options", optionTable(connectOptions)],
-    ["server options", optionTable([["actors/server/options.ts", "StorageServerOptions"]])],
+    ["server options", optionTable([["actors/server/options.ts", "StorageServerOptions"], seams])],
     ["storage options", optionTable([["actors/server/options.ts", "StorageOptions"]])],
     ["read options", optionTable([["actors/client/interface.ts", "ReadOptions"]])],
     ["transact options", optionTable([["actors/client/interface.ts", "TransactOptions"]])],
-    ["cache options", optionTable([["actors/cache/options.ts", "CacheOptions"]])],
+    ["cache options", optionTable([["actors/cache/options.ts", "CacheOptions"], seams])],
     ["cacheable options", optionTable([["actors/cache/cacheable-options.ts", "CacheableOptions"]])],
     ["route options", optionTable([["fastify/route-rules.ts", "RouteCaching"]])],
     ["zoocache", zoocacheTables()],
@@ -164,6 +164,9 @@ function errorTable(): string {
   });
   return ["| code | class | transient | facts | when |", "| --- | --- | --- | --- | --- |", ...rows].join("\n");
 }
+
+/** Declaration of the options for time, randomness and log. */
+const seams = ["core/seams.ts", "SeamOptions"] as const;
 
 /** Declarations of the options of `connect`: all options of an interface, or the named ones. */
 const connectOptions: readonly (readonly [file: string, declaration: string, names?: readonly string[]])[] = [

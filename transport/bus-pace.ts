@@ -6,6 +6,14 @@ export interface BusPace {
   readonly timeoutMs: number;
 }
 
+/** The pace of a bus, as its user chooses it. */
+export interface BusPaceOptions {
+  /** The same at all nodes. */
+  readonly heartbeatIntervalMs?: Duration | undefined;
+  /** Silence after which the bus, or a publisher, counts as lost; at least 2.5 intervals. */
+  readonly heartbeatTimeoutMs?: Duration | undefined;
+}
+
 /** Number of margins that fit into the shortest history of a stream. */
 const marginsMin = 10;
 
@@ -26,10 +34,7 @@ export function historyMsMin(timeoutMs: number): number {
 const intervalsMin = 2.5;
 
 /** The pace that `options` select, or the default pace. Throws InvalidOptionError. */
-export function busPace(options: {
-  readonly heartbeatIntervalMs?: Duration | undefined;
-  readonly heartbeatTimeoutMs?: Duration | undefined;
-}): BusPace {
+export function busPace(options: BusPaceOptions): BusPace {
   const intervalMs = asDurationIfGiven(options.heartbeatIntervalMs, "heartbeatIntervalMs", atLeastOneMs) ?? limits.heartbeatIntervalMs;
   const timeoutOtherwiseMs = Math.max(limits.heartbeatTimeoutMs, intervalMs * intervalsMin);
   const timeoutMs = asDurationIfGiven(options.heartbeatTimeoutMs, "heartbeatTimeoutMs", atLeastOneMs) ?? timeoutOtherwiseMs;

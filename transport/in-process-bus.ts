@@ -1,12 +1,9 @@
-import { type Random, type Clock, ClosedError, type Log, silentLog, systemRandom, systemClock } from "../core/index.js";
+import { type Clock, ClosedError, type Log, type SeamOptions, seamsOf } from "../core/index.js";
 import type { Bus, BusEvent, BusPosition, BusState, BusVersion } from "./bus.js";
 import { BusListener } from "./bus-listener.js";
 
 /** Seams of a hub. Default: those of the system. */
-export interface InvalidationHubOptions {
-  readonly clock?: Clock;
-  readonly random?: Random;
-  readonly log?: Log;
+export interface InvalidationHubOptions extends SeamOptions {
   /**
    * The last position of an earlier hub whose buses are all gone: the count continues from there, under the same epoch.
    */
@@ -34,7 +31,8 @@ class Hub implements InvalidationHub {
   #position: BusPosition;
   #isNotifying = false;
 
-  constructor({ clock = systemClock, random = systemRandom, log = silentLog, from }: InvalidationHubOptions) {
+  constructor({ from, ...seams }: InvalidationHubOptions) {
+    const { clock, random, log } = seamsOf(seams);
     this.clock = clock;
     this.#log = log;
     this.#position = from ?? { epoch: random.id(), sequence: 0, time: clock.now() };

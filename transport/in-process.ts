@@ -1,4 +1,14 @@
-import { checkSize, ClosedError, type Clock, DisconnectedError, limits, type Log, silentLog, systemClock } from "../core/index.js";
+import {
+  checkSize,
+  ClosedError,
+  type Clock,
+  DisconnectedError,
+  limits,
+  type Log,
+  silentLog,
+  systemClock,
+  type SeamOptions,
+} from "../core/index.js";
 import { handle } from "./handling.js";
 import { LinkListeners } from "./link-listeners.js";
 import { PendingRequests } from "./pending-requests.js";
@@ -6,9 +16,7 @@ import { checkPattern, checkQueue, checkSubject, SubjectTable } from "./subject.
 import type { LinkStatus, Message, RequestOptions, SubscribeOptions, Subscription, Transport } from "./transport.js";
 
 /** Bounds and seams of a broker in this process. Default: the system's clock and no log. */
-export interface BrokerOptions {
-  readonly clock?: Clock;
-  readonly log?: Log;
+export interface BrokerOptions extends Pick<SeamOptions, "clock" | "log"> {
   /** Largest payload of one publish, in bytes. Default: the limit of a NATS server. */
   readonly payloadBytesMax?: number;
   /** The address that its transports report. */

@@ -4,12 +4,10 @@ import {
   DisconnectedError,
   limits,
   type Log,
-  type Random,
-  silentLog,
   soonerOf,
-  systemClock,
-  systemRandom,
+  seamsOf,
   checkSize,
+  type SeamOptions,
 } from "../core/index.js";
 import { LinkListeners } from "./link-listeners.js";
 import { PendingRequests } from "./pending-requests.js";
@@ -18,15 +16,12 @@ import { checkSubject } from "./subject.js";
 import type { LinkStatus } from "./transport.js";
 
 /** Options of each transport with a link. `random`: the jitter between dials. */
-export interface LinkOptions {
+export interface LinkOptions extends SeamOptions {
   /**
    * True: rejects if no broker accepts this process. False: resolves at once, and tries until a broker is there.
    * `refusal`: tries as well, but rejects if a broker refuses this process within a second. Default: true.
    */
   readonly waitForFirst?: boolean | "refusal" | undefined;
-  readonly clock?: Clock | undefined;
-  readonly random?: Random | undefined;
-  readonly log?: Log | undefined;
 }
 
 /** The addresses of a transport with a link, and what it reaches there. */
@@ -56,7 +51,7 @@ export abstract class LinkedTransport<Target, Link, Answer = Uint8Array> {
   #payloadBytesMax: number = limits.payloadBytesMax;
 
   constructor(options: LinkOptions, { name, firstAddress, targets, worse }: LinkTargets<Target>) {
-    const { clock = systemClock, random = systemRandom, log = silentLog } = options;
+    const { clock, random, log } = seamsOf(options);
     this.clock = clock;
     this.log = log;
     this.requests = new PendingRequests(clock, (id) => this.requestEnded(id));

@@ -1,14 +1,11 @@
-import { asError, type Clock, delay, dialPace, limits, type Log, type Random, retryDelay, soonerOf, ZooidError } from "../core/index.js";
+import { asError, delay, dialPace, limits, retryDelay, soonerOf, ZooidError, type Seams } from "../core/index.js";
 
 /** Whether `error` is a refusal that another attempt would meet again: wrong credentials, an untrusted certificate. */
 export function isLasting(error: unknown): error is ZooidError {
   return error instanceof ZooidError && !error.transient;
 }
 
-export interface RedialOptions<Target, Link> {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
+export interface RedialOptions<Target, Link> extends Seams {
   /** Tried in turn, beginning with the target after the one that was linked last. */
   readonly targets: readonly Target[];
   readonly dial: (target: Target, signal: AbortSignal) => Promise<Link>;

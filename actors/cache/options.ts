@@ -2,24 +2,12 @@ import type { ValueMode } from "../../storage/results/kept-value.js";
 import type { Bus } from "../../transport/bus.js";
 import { natsOptionNames, type OpenTransportOptions } from "../../transport/open.js";
 import type { Transport } from "../../transport/transport.js";
-import {
-  asDurationIfGiven,
-  type Random,
-  type Clock,
-  type Duration,
-  InvalidOptionError,
-  isWhole,
-  limits,
-  type Log,
-  silentLog,
-  systemRandom,
-  systemClock,
-} from "../../core/index.js";
+import { asDurationIfGiven, type Duration, InvalidOptionError, isWhole, limits, seamsOf, type SeamOptions } from "../../core/index.js";
 import { busOf, storageOf } from "./urls.js";
 import { checkChoice, checkMethods, checkName, checkNames, checkSeams } from "../../core/options.js";
 
 /** Where results are kept and for how long, and how the nodes of a cache reach each other. All are optional. */
-export interface CacheOptions extends Partial<Pick<OpenTransportOptions, (typeof natsOptionNames)[number]>> {
+export interface CacheOptions extends Partial<Pick<OpenTransportOptions, (typeof natsOptionNames)[number]>>, SeamOptions {
   /**
    * Where results are kept: `memory:`; `lmdb:` and a folder of this process alone; or `nats://host:4222/bucket`, which
    * nodes share. Memory is in front of a folder and of a bucket. Default: `memory:`.
@@ -92,12 +80,6 @@ export interface CacheOptions extends Partial<Pick<OpenTransportOptions, (typeof
    * (`shared`), or a copy for each (`cloned`). Default: `frozen`.
    */
   readonly values?: ValueMode | undefined;
-  /** Any pino logger. Default: nothing is logged. */
-  readonly log?: Log | undefined;
-  /** Source of time, as `random` is of randomness: for simulations. Default: the system's. */
-  readonly clock?: Clock | undefined;
-  /** Default: the system's. */
-  readonly random?: Random | undefined;
 }
 
 /** Options with their defaults, durations in milliseconds. */
@@ -171,9 +153,7 @@ export function cacheSettings(options: CacheOptions) {
     maxStaleMs: durationOf("maxStaleSecs", options.maxStaleSecs) ?? (isAlone ? Infinity : limits.maxStaleMs),
     publishTimeoutMs: durationOf("publishTimeout", options.publishTimeout) ?? limits.publishTimeoutMs,
     values,
-    log: options.log ?? silentLog,
-    clock: options.clock ?? systemClock,
-    random: options.random ?? systemRandom,
+    ...seamsOf(options),
   };
 }
 

@@ -1,15 +1,5 @@
 import type { Bus, BusVersion } from "../../transport/bus.js";
-import {
-  type Random,
-  ClosedError,
-  type Clock,
-  isBelow,
-  limits,
-  type Log,
-  NotAuthorizedError,
-  rootTag,
-  type Tag,
-} from "../../core/index.js";
+import { ClosedError, isBelow, limits, NotAuthorizedError, rootTag, type Tag, type Seams } from "../../core/index.js";
 import { retryDelay } from "../../core/backoff.js";
 import type { NotesOfPlace } from "../record/notes.js";
 
@@ -50,11 +40,8 @@ interface PublicationWaiter {
 }
 
 /** Dependencies of an outbox. */
-export interface OutboxDeps {
+export interface OutboxDeps extends Seams {
   readonly bus: Bus;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
   readonly publishTimeoutMs: number;
   readonly entriesMax: number;
   /** Where invalidations are noted while a process watches. */

@@ -1,6 +1,6 @@
 import type { AnyActor } from "xstate";
 import type { ClientCache } from "../../storage/client-cache/client-cache.js";
-import type { Random, Clock, Log, Tid } from "../../core/index.js";
+import type { Tid, Seams } from "../../core/index.js";
 import type { CommitBatches } from "./commit-batches.js";
 import type { ClientConnection, RegisterActor } from "./connection/connection.js";
 import type { Loader } from "./loader.js";
@@ -20,16 +20,13 @@ export interface CommitUnderWay {
 }
 
 /** The parts of a client that its transactions share. */
-export interface ClientCore {
+export interface ClientCore extends Seams {
   readonly client: string;
   readonly storage: string;
   readonly cache: ClientCache;
   readonly connection: ClientConnection;
   readonly loader: Loader;
   readonly validators: ValidatorTable;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
   readonly waitTimeoutMs: number;
   /** Commits that fit in one message. */
   readonly batches: CommitBatches;

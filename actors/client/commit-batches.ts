@@ -1,16 +1,14 @@
 import { createActor, type Actor } from "xstate";
 import { committingMachine, type CommittingEvent } from "../../machines/client/committing.js";
-import { type Clock, detachedClock, type Log } from "../../core/index.js";
+import { detachedClock, type Seams } from "../../core/index.js";
 import type { RegisterActor } from "./connection/shown-machines.js";
 
 /** The machine goes to idle at most this much late. Shorter than a person can see, and long against a commit. */
 const lookDelayMs = 10;
 
-export interface CommitBatchesOptions {
+export interface CommitBatchesOptions extends Pick<Seams, "clock" | "log"> {
   readonly client: string;
   readonly storage: string;
-  readonly clock: Clock;
-  readonly log: Log;
   /** Gives an actor of the client its address, until the returned function is called. */
   readonly register: RegisterActor;
 }

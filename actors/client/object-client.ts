@@ -1,5 +1,5 @@
 import { ClientCache } from "../../storage/client-cache/client-cache.js";
-import { asDurationIfGiven, endlessMs, InvalidOptionError, silentLog, type Duration, type Tid } from "../../core/index.js";
+import { asDurationIfGiven, endlessMs, InvalidOptionError, seamsOf, type Duration, type Tid } from "../../core/index.js";
 import { type ConnectionState } from "./connection/connection.js";
 import type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptions } from "./interface.js";
 import { clientBounds, type ObjectClientOptions } from "./options.js";
@@ -15,7 +15,6 @@ import { ValidatorTable, type AnySchema, type UntypedSchema } from "../protocol/
 import { deadlineSignal, readWith, transactWith, type Transacted } from "./transact.js";
 import { type Change } from "./watching.js";
 import * as wire from "../protocol/codec.js";
-import { systemClock, systemRandom } from "../../core/index.js";
 
 export type { ClientStatus, ObjectClient, ReadOptions, ReadResult, TransactOptions } from "./interface.js";
 
@@ -35,7 +34,8 @@ export async function openObjectClient<Schema extends AnySchema = UntypedSchema>
   checkChoice("onOtherHistory", options.onOtherHistory, ["refuse", "discard"]);
   const bounds = clientBounds(options);
   const validators = new ValidatorTable(options.schemas);
-  const { realm, storage, clock = systemClock, random = systemRandom, log = silentLog } = options;
+  const { realm, storage } = options;
+  const { clock, random, log } = seamsOf(options);
   const { cacheBytesMax, memoryBytesMax } = bounds;
   const opening = ClientCache.open({ storage, realm, clock, log, open: options.cache, cacheBytesMax, memoryBytesMax });
   const cache = await opening.catch(async (error: unknown) => {

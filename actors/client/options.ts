@@ -6,11 +6,10 @@ import {
   endlessMs,
   InvalidOptionError,
   limits,
-  type Random,
-  type Clock,
   type Duration,
   type DurationRule,
-  type Log,
+  type SeamOptions,
+  type Seams,
 } from "../../core/index.js";
 import type { AnySchema, UntypedSchema, Validators } from "../protocol/schema.js";
 import type { ActorSystem } from "../system/actor-system.js";
@@ -53,18 +52,13 @@ export interface ClientOptions<Schema extends AnySchema> {
  * Options of a client over seams that are already open, for simulation and tests. Closing the client does not close the
  * transport.
  */
-export interface ObjectClientOptions<Schema extends AnySchema> extends ClientOptions<Schema> {
+export interface ObjectClientOptions<Schema extends AnySchema> extends ClientOptions<Schema>, SeamOptions {
   readonly realm: string;
   readonly storage: string;
   readonly client: string;
   readonly transport: Transport;
   /** Store of the cache, opened with `durable: false`; undefined: the cache is in memory only. */
   readonly cache?: OpenStore | undefined;
-  /** Source of time, for tests. Default: the system's clocks. */
-  readonly clock?: Clock | undefined;
-  /** Source of random ids, for tests. Default: the system's. */
-  readonly random?: Random | undefined;
-  readonly log?: Log | undefined;
   /** Gives the client's machines their addresses. */
   readonly system?: ActorSystem | undefined;
   /**
@@ -77,7 +71,7 @@ export interface ObjectClientOptions<Schema extends AnySchema> extends ClientOpt
 }
 
 /** Options in which the optional seams are filled in. */
-export type OpenClientOptions = ObjectClientOptions<UntypedSchema> & { readonly clock: Clock; readonly random: Random; readonly log: Log };
+export type OpenClientOptions = ObjectClientOptions<UntypedSchema> & Seams;
 
 const counts = { cacheBytesMax: 0, memoryBytesMax: 0, loadsInFlightMax: 1, transactAttemptsMax: 1 } as const;
 

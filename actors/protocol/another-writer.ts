@@ -1,30 +1,22 @@
-import type { Transport } from "../../transport/transport.js";
 import {
   AnotherWriterError,
   CapturedSubjectsError,
-  type Random,
-  type Clock,
   ClosedError,
   delay,
   DisconnectedError,
   limits,
-  type Log,
   TimeoutError,
 } from "../../core/index.js";
 import type { Broadcast, ServerRole, Writer } from "./messages.js";
 import { storageSubjects } from "./messages.js";
 import * as wire from "./codec.js";
+import type { RealmSeams } from "./realm-seams.js";
 import { isProven } from "./writer-proof.js";
 
-export interface WriterDeps {
-  readonly realm: string;
+export interface WriterDeps extends RealmSeams {
   readonly storage: string;
   readonly instance: string;
   readonly startedAt: number;
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
 }
 
 /** Options of the check for another writer. */

@@ -4,12 +4,10 @@ import {
   asDuration,
   asDurationIfGiven,
   atLeastOneMs,
-  type Random,
-  type Clock,
   type Duration,
   InvalidOptionError,
   limits,
-  type Log,
+  type SeamOptions,
 } from "../../core/index.js";
 import { checkName, checkNames, checkSeamsOverTransport } from "../../core/options.js";
 import type { ActorSystem } from "../system/actor-system.js";
@@ -35,19 +33,13 @@ export interface StorageOptions {
 }
 
 /** Storages and seams of a storage server. */
-export interface StorageServerOptions {
+export interface StorageServerOptions extends SeamOptions {
   /** Clients of this realm find the server. */
   readonly realm: string;
   /** The storages to serve, by name. */
   readonly storages: Readonly<Record<string, StorageOptions>>;
   /** The link to the broker. The server does not close it. */
   readonly transport: Transport;
-  /** Source of time, for tests. Default: the system's clocks. */
-  readonly clock?: Clock | undefined;
-  /** Source of random ids, for tests. Default: the system's. */
-  readonly random?: Random | undefined;
-  /** Any pino logger. Default: nothing is logged. */
-  readonly log?: Log | undefined;
   /** The server takes no commits. Default: false. */
   readonly readOnly?: boolean;
   /**

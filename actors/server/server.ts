@@ -1,5 +1,5 @@
 import { serversSubject, storagesSubject, type ServerStatus } from "../protocol/messages.js";
-import { type Log, silentLog, systemClock, systemRandom, UnknownStorageError } from "../../core/index.js";
+import { type Log, seamsOf, UnknownStorageError } from "../../core/index.js";
 import type { Message, Subscription } from "../../transport/transport.js";
 import { ServedStorage } from "./storage.js";
 import { checkServerOptions, type StorageServerOptions } from "./options.js";
@@ -35,7 +35,8 @@ export interface StorageServer {
  */
 export async function startStorageServer(options: StorageServerOptions): Promise<StorageServer> {
   const checked = checkServerOptions(options);
-  const { realm, transport, clock = systemClock, random = systemRandom, log = silentLog, system, takeOver = false, signal } = options;
+  const { realm, transport, system, takeOver = false, signal } = options;
+  const { clock, random, log } = seamsOf(options);
   const instance = random.id();
   const startedAt = clock.now();
   const startedMs = clock.monotonic();

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
-import { type Clock, InvalidOptionError, limits, type Log, silentLog, systemClock, ZooidError } from "../../core/index.js";
+import { InvalidOptionError, limits, silentLog, systemClock, ZooidError, type SeamOptions, type Seams } from "../../core/index.js";
 import { closeFor, listenAt, refuseUpgrade, stopListening } from "../../transport/websocket/listening.js";
 import { FrameSender } from "../record/frame-sender.js";
 import { type RecordEntry, recordFrame } from "../record/frames.js";
@@ -11,7 +11,7 @@ import { StatelyActors } from "./stately-actors.js";
 import { readStatelyEvent } from "./stately-event.js";
 
 /** Where applications with `@statelyai/inspect` are accepted, and which web pages. */
-export interface AcceptStatelyOptions {
+export interface AcceptStatelyOptions extends Pick<SeamOptions, "clock" | "log"> {
   /** 0: a free port. Default: 8080, the port in the default address of `createWebSocketInspector`. */
   readonly port?: number;
   /**
@@ -20,8 +20,6 @@ export interface AcceptStatelyOptions {
    */
   readonly origins?: readonly string[];
   readonly onNotice?: (notice: StatelyNotice) => void;
-  readonly clock?: Clock;
-  readonly log?: Log;
 }
 
 /** An application came, was refused, or was closed because of a message. `origin`: its web page, if it is one. */
@@ -111,13 +109,11 @@ async function listen(port: number, onUpgrade: (...words: [IncomingMessage, Dupl
   }
 }
 
-interface FollowDeps {
+interface FollowDeps extends Pick<Seams, "clock" | "log"> {
   readonly instance: string;
   readonly paths: DistinctNames;
   readonly listener: (entry: RecordEntry) => void;
   readonly notify: (notice: StatelyNotice) => void;
-  readonly clock: Clock;
-  readonly log: Log;
 }
 
 /** Follows one application until its socket closes. A message that is not of `@statelyai/inspect` closes it. */

@@ -11,15 +11,13 @@ import {
   asDuration,
   asDurationIfGiven,
   atLeastOneMs,
-  type Random,
-  type Clock,
   ClosedError,
   delay,
   type Duration,
   InvalidOptionError,
   limits,
-  type Log,
-  silentLog,
+  seamsOf,
+  type SeamOptions,
 } from "../../core/index.js";
 import { checkName, checkSeamsOverTransport } from "../../core/options.js";
 import { type ExposedActor, OpenEndpoint } from "./exposed-actor.js";
@@ -33,7 +31,7 @@ import type { RemoteActor } from "./remote-types.js";
 import { RequestMemory } from "./request-memory.js";
 import { Spawned, type SpawnedActor, type SpawnOptions } from "./spawned-actor.js";
 import { readOrDrop } from "../protocol/codec.js";
-import { systemClock, systemRandom } from "../../core/index.js";
+import type { RealmSeams } from "../protocol/realm-seams.js";
 
 import { Recorder } from "../record/recorder.js";
 import { RecordWatch } from "../record/record-watch.js";
@@ -49,17 +47,11 @@ export type { ActorView, RemoteEvent } from "../protocol/actor-messages.js";
 export type { EventOf, RemoteActor, RemoteOptions, RemoteView, StateOf, TagOf, Until } from "./remote-types.js";
 
 /** The place of a system, and its sources of time, chance and messages. */
-export interface ActorSystemOptions {
+export interface ActorSystemOptions extends SeamOptions {
   /** Name of the realm: systems of one realm reach each other's actors. */
   readonly realm: string;
   /** The transport. It stays open when the system closes. */
   readonly transport: Transport;
-  /** Source of time, for tests. Default: the system's clocks. */
-  readonly clock?: Clock | undefined;
-  /** Source of random ids, for tests. Default: the system's random source. */
-  readonly random?: Random | undefined;
-  /** Any pino logger. Default: nothing is logged. */
-  readonly log?: Log | undefined;
   /**
    * An actor of another process is lost when it has not answered for this time, while a request waits for it or a watch
    * lasts. It is asked three times as often. Default: `limits.heartbeatTimeoutMs`.
@@ -68,12 +60,7 @@ export interface ActorSystemOptions {
 }
 
 /** The options of a system, with defaults filled in. */
-interface SystemDeps {
-  readonly realm: string;
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
+interface SystemDeps extends RealmSeams {
   /** Paces lists and snapshots of actors. */
   readonly sending: PacedSending;
   readonly recorder: Recorder;
@@ -150,9 +137,9 @@ export interface ActorSystem {
 export function createActorSystem(options: ActorSystemOptions): ActorSystem {
   checkSeamsOverTransport(options);
   checkName("realm", options.realm);
-  const { realm, transport, clock = systemClock, random = systemRandom, log = silentLog } = options;
+  const { realm, transport } = options;
   const heartbeatTimeoutMs = asDurationIfGiven(options.heartbeatTimeoutMs, "heartbeatTimeoutMs", atLeastOneMs) ?? limits.heartbeatTimeoutMs;
-  const seams = { realm, transport, clock, random, log };
+  const seams = { realm, transport, ...seamsOf(options) };
   const sending = new PacedSending(seams);
   return new TransportedSystem({
     ...seams,
@@ -160,7 +147,7 @@ export function createActorSystem(options: ActorSystemOptions): ActorSystem {
     recorder: new Recorder({ ...seams, sending }),
     heartbeatTimeoutMs,
     memory: new RequestMemory(),
-    failures: new Failures({ clock, log }),
+    failures: new Failures(seams),
   });
 }
 

@@ -1,14 +1,11 @@
 /** One actor as other processes reach it: the events that it accepts from them, and its views. */
 import type { AnyActorRef } from "xstate";
-import type { Message, Transport } from "../../transport/transport.js";
+import type { Message } from "../../transport/transport.js";
 import {
   ActorEndedError,
   ActorFailedError,
   ActorLostError,
-  type Random,
-  type Clock,
   limits,
-  type Log,
   MalformedMessageError,
   ServerBusyError,
   TimeoutError,
@@ -34,6 +31,7 @@ import { Containment, reasonOf } from "./containment.js";
 import type { ActorFailure, AfterFailure, Failures } from "./failures.js";
 import { describeMachine } from "../drawing/description.js";
 import { writeAnswer, writeError } from "../protocol/codec.js";
+import type { RealmSeams } from "../protocol/realm-seams.js";
 import type { Reply, RequestMemory } from "./request-memory.js";
 import { ViewPublishing } from "./view-publishing.js";
 
@@ -54,12 +52,7 @@ export interface ExposedActor {
 }
 
 /** The parts that all endpoints of a system share. */
-export interface EndpointDeps {
-  readonly realm: string;
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
+export interface EndpointDeps extends RealmSeams {
   readonly memory: RequestMemory;
   readonly failures: Failures;
   /** Records the actor while a process watches. */

@@ -1,5 +1,5 @@
 /** Failures of actors: what follows one, and who learns of it. */
-import { type Clock, isThenable, type Log } from "../../core/index.js";
+import { isThenable, type Seams } from "../../core/index.js";
 import { reasonOf } from "./containment.js";
 
 /** The decision about a failed actor. */
@@ -29,13 +29,11 @@ export type OnFailure = (failure: ActorFailure) => unknown;
 
 /** Logs the failures of a system's actors, and passes them to its listeners. */
 export class Failures {
-  readonly #clock: Clock;
-  readonly #log: Log;
+  readonly #seams: Pick<Seams, "clock" | "log">;
   readonly #listeners = new Set<OnFailure>();
 
-  constructor({ clock, log }: { readonly clock: Clock; readonly log: Log }) {
-    this.#clock = clock;
-    this.#log = log;
+  constructor(seams: Pick<Seams, "clock" | "log">) {
+    this.#seams = seams;
   }
 
   /** The returned function removes the listener. */
@@ -48,14 +46,14 @@ export class Failures {
   /** Calls the listeners, and `own` after them. */
   report(failed: { readonly path: string; readonly error: unknown; readonly failures: number }, after: AfterFailure, own: OnFailure): void {
     const { path, error, failures } = failed;
-    const failure = { ...failed, ...after, reason: reasonOf(error), at: this.#clock.now() };
-    this.#log.error({ actor: path, err: error, failures, ...after }, "a registered actor failed");
+    const failure = { ...failed, ...after, reason: reasonOf(error), at: this.#seams.clock.now() };
+    this.#seams.log.error({ actor: path, err: error, failures, ...after }, "a registered actor failed");
     for (const listener of [...this.#listeners, own]) this.#call(listener, failure);
   }
 
   #call(listener: OnFailure, failure: ActorFailure): void {
     const failedToo = (thrown: unknown): void => {
-      this.#log.error({ actor: failure.path, err: thrown }, "a listener of an actor's failures failed");
+      this.#seams.log.error({ actor: failure.path, err: thrown }, "a listener of an actor's failures failed");
     };
     try {
       const done = listener(failure);

@@ -5,10 +5,9 @@ import {
   ActorFailedError,
   ActorLostError,
   asDurationIfGiven,
-  type Clock,
   type Duration,
-  type Log,
   NoActorError,
+  type Seams,
 } from "../../core/index.js";
 import type { ActorView } from "../protocol/actor-messages.js";
 import type { RemoteReference } from "./remote-actor.js";
@@ -40,9 +39,7 @@ export interface FromRemoteOptions {
   readonly waitMs?: Duration | undefined;
 }
 
-interface ChildDeps {
-  readonly clock: Clock;
-  readonly log: Log;
+interface ChildDeps extends Pick<Seams, "clock" | "log"> {
   readonly reference: (path: string) => RemoteReference;
 }
 

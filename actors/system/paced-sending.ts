@@ -1,6 +1,6 @@
 import { Pace } from "../../core/pace.js";
 import type { Transport } from "../../transport/transport.js";
-import { type Clock, limits, type Log } from "../../core/index.js";
+import { limits, type Log, type Seams } from "../../core/index.js";
 
 /**
  * Paces a sender of many messages that are not urgent. Other work runs between two of its steps, and other messages
@@ -13,7 +13,7 @@ export class PacedSending {
   readonly #pace: Pace;
   #inAirBytes = 0;
 
-  constructor({ transport, clock, log }: { readonly transport: Transport; readonly clock: Clock; readonly log: Log }) {
+  constructor({ transport, clock, log }: { readonly transport: Transport } & Pick<Seams, "clock" | "log">) {
     this.#transport = transport;
     this.#log = log;
     this.#pace = new Pace(clock);

@@ -1,17 +1,5 @@
 /** References to actors, in another process or in this one. */
-import type { Transport } from "../../transport/transport.js";
-import {
-  asDurationIfGiven,
-  assert,
-  type Clock,
-  type Duration,
-  endlessMs,
-  InvalidOptionError,
-  limits,
-  type Log,
-  type Random,
-  type ZooidError,
-} from "../../core/index.js";
+import { asDurationIfGiven, assert, type Duration, endlessMs, InvalidOptionError, limits, type ZooidError } from "../../core/index.js";
 import {
   type ActorRequest,
   actorRequest,
@@ -27,17 +15,13 @@ import {
 } from "../protocol/actor-messages.js";
 import { checkedDescription, type MachineDescription } from "../drawing/description.js";
 import { readAnswer } from "../protocol/codec.js";
+import type { RealmSeams } from "../protocol/realm-seams.js";
 import { Pulse } from "./pulse.js";
 import { call } from "./remote-call.js";
 import type { RemoteActor, RemoteOptions, Until } from "./remote-types.js";
 import { Watch } from "./watch.js";
 
-interface ReferenceDeps {
-  readonly realm: string;
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
+interface ReferenceDeps extends RealmSeams {
   readonly heartbeatTimeoutMs: number;
   readonly beating: Set<Pulse>;
   /** Throws ClosedError when the system is closed. */

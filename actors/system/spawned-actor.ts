@@ -20,8 +20,8 @@ import {
   InvalidOptionError,
   isWhole,
   limits,
-  type Log,
   type Value,
+  type Seams,
 } from "../../core/index.js";
 import { checkChoice, checkNames } from "../../core/options.js";
 import { supervisionMachine } from "../../machines/system/supervision.js";
@@ -84,11 +84,6 @@ export interface SpawnedActor<Logic extends AnyActorLogic = AnyActorLogic> {
   stop(): void;
 }
 
-interface SpawnDeps {
-  readonly clock: Clock;
-  readonly log: Log;
-}
-
 const optionNames = new Set(["accepts", "describe", "onFailure", "supervise", "snapshot", "input"]);
 const restartNames = new Set(["restart", "failuresMax", "withinMs", "delayMsMin", "delayMsMax"]);
 
@@ -120,7 +115,7 @@ export class Spawned<Logic extends AnyActorLogic> implements SpawnedActor<Logic>
   readonly path: string;
   readonly #logic: Logic;
   readonly #options: SpawnOptions<Logic>;
-  readonly #deps: SpawnDeps;
+  readonly #deps: Pick<Seams, "clock" | "log">;
   readonly #restart: ReturnType<typeof restartOf>;
   readonly #kept: KeptState | undefined;
   readonly #supervision: Actor<typeof supervisionMachine> | undefined;
@@ -137,7 +132,7 @@ export class Spawned<Logic extends AnyActorLogic> implements SpawnedActor<Logic>
     path: string,
     logic: Logic,
     options: SpawnOptions<Logic>,
-    deps: SpawnDeps,
+    deps: Pick<Seams, "clock" | "log">,
     open: (actor: AnyActorRef, endpoint: ExposedActor, afterFailure: () => AfterFailure) => OpenEndpoint,
     closed: () => void,
   ) {

@@ -1,13 +1,11 @@
 import type { Transport } from "../../transport/transport.js";
-import { ActorLostError, type Clock, DisconnectedError, limits, type Log, TimeoutError, ZooidError } from "../../core/index.js";
+import { ActorLostError, DisconnectedError, limits, TimeoutError, ZooidError, type Seams } from "../../core/index.js";
 import { actorView, type ActorView } from "../protocol/actor-messages.js";
 import { readOrDrop } from "../protocol/codec.js";
 import type { Pulse, PulseMember } from "./pulse.js";
 
-export interface WatchOptions {
+export interface WatchOptions extends Pick<Seams, "clock" | "log"> {
   readonly transport: Transport;
-  readonly clock: Clock;
-  readonly log: Log;
   readonly path: string;
   /** Subject of the actor's views. */
   readonly views: string;

@@ -1,26 +1,20 @@
-import type { Command } from "commander";
 import type { CacheNodeStats } from "../../cache.js";
 import type { Value } from "../../index.js";
+import type { CliCommand } from "../command.js";
 import { addCacheOptions, askNodes, type CacheFlags } from "../cache-nodes.js";
 import { toJson } from "../json-values.js";
 import { count, duration } from "../progress.js";
 import type { Surroundings } from "../surroundings.js";
 
 /** `zooid cache stats`: contents and counters of each node. */
-export function addCacheStats(parent: Command, surroundings: Surroundings): void {
-  const command = parent
-    .command("stats")
-    .description("Shows contents, hit rate and bus of each node.")
-    .addHelpText(
-      "after",
-      `
+export function addCacheStats(parent: CliCommand, surroundings: Surroundings): void {
+  const command = parent.command("stats").description("Shows contents, hit rate and bus of each node.").notes(`
 "outbox" counts invalidations of the node that the bus has not accepted yet. --json prints all counters, one node a line.
 
 Examples:
   $ zooid cache stats
   $ zooid cache stats --node A --json | jq .stats
-  $ zooid cache stats --prefix shop --servers nats://10.0.0.5:4222 --wait 1s`,
-    );
+  $ zooid cache stats --prefix shop --servers nats://10.0.0.5:4222 --wait 1s`);
   addCacheOptions(command).action(async (flags: CacheFlags) => {
     await askNodes(flags, surroundings, (node) => node.stats(), {
       columns,

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import type { CliCommand } from "../command.js";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
 import { CommandError } from "../failure.js";
 import { printable } from "../printable.js";
@@ -6,20 +6,14 @@ import { withStore } from "../store.js";
 import type { Surroundings } from "../surroundings.js";
 
 /** `zooid delete <key…>`: deletes objects in one transaction. */
-export function addDelete(program: Command, surroundings: Surroundings): void {
-  const command = program
-    .command("delete")
-    .description("Deletes objects in one transaction.")
-    .argument("<key...>", "keys of the objects")
-    .addHelpText(
-      "after",
-      `
+export function addDelete(program: CliCommand, surroundings: Surroundings): void {
+  const command = program.command("delete").description("Deletes objects in one transaction.").argument("<key...>", "keys of the objects")
+    .notes(`
 Deletes those that exist. Ends with exit code 1 if a key does not exist.
 
 Examples:
   $ zooid delete greeting
-  $ zooid delete a b c --json`,
-    );
+  $ zooid delete a b c --json`);
   addConnectionOptions(command).action(async (keys: string[], flags: ConnectionFlags) => {
     await withStore(flags, surroundings, async (store) => {
       const { value: deleted, tid } = await store.transact(

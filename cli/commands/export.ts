@@ -1,5 +1,5 @@
-import type { Command } from "commander";
 import { systemClock } from "../../core/index.js";
+import type { CliCommand } from "../command.js";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
 import { rowToLine } from "../ndjson.js";
 import { Progress, progressLine } from "../progress.js";
@@ -8,21 +8,17 @@ import { withStore } from "../store.js";
 import type { Surroundings } from "../surroundings.js";
 
 /** `zooid export [prefix]`: writes objects as NDJSON, all of one snapshot. */
-export function addExport(program: Command, surroundings: Surroundings): void {
+export function addExport(program: CliCommand, surroundings: Surroundings): void {
   const command = program
     .command("export")
     .description("Writes objects as NDJSON to standard output, all of one moment.")
-    .argument("[prefix]", "beginning of the keys; all when not given", "")
-    .addHelpText(
-      "after",
-      `
+    .argument("[prefix]", "beginning of the keys; all when not given", "").notes(`
 Transactions that commit while it runs are not in it. A line is {"key": …, "value": …}, in the order of the keys; \`zooid import\` reads it.
 
 Examples:
   $ zooid export > everything.ndjson
   $ zooid export city/AD/ | head
-  $ zooid export | gzip > backup.ndjson.gz`,
-    );
+  $ zooid export | gzip > backup.ndjson.gz`);
   addConnectionOptions(command).action(async (prefix: string, flags: ConnectionFlags) => {
     const { out, signal, say } = surroundings;
     await withStore(flags, surroundings, async (store) => {

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import type { CliCommand } from "../command.js";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
 import { CommandError } from "../failure.js";
 import { toJson } from "../json-values.js";
@@ -6,22 +6,18 @@ import { withStore } from "../store.js";
 import type { Surroundings } from "../surroundings.js";
 
 /** `zooid get <key…>`: prints objects, all of one moment. */
-export function addGet(program: Command, surroundings: Surroundings): void {
+export function addGet(program: CliCommand, surroundings: Surroundings): void {
   const command = program
     .command("get")
     .description("Prints objects as JSON, all of one moment.")
-    .argument("<key...>", "keys of the objects")
-    .addHelpText(
-      "after",
-      `
+    .argument("<key...>", "keys of the objects").notes(`
 With one key it prints the value; with several keys, or with --json, it prints {"key": …, "value": …}, one a line.
 Ends with exit code 1 if a key does not exist.
 
 Examples:
   $ zooid get city/AD/07/'Andorra la Vella'
   $ zooid get a b c | jq .value
-  $ zooid get greeting --servers nats://10.0.0.5:4222`,
-    );
+  $ zooid get greeting --servers nats://10.0.0.5:4222`);
   addConnectionOptions(command).action(async (keys: string[], flags: ConnectionFlags) => {
     await withStore(flags, surroundings, async (store) => {
       const { value: values } = await store.read((tx) => tx.getMany(keys), { signal: surroundings.signal });

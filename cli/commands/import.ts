@@ -1,7 +1,7 @@
 import { createReadStream, statSync } from "node:fs";
 import { addAbortSignal, type Readable } from "node:stream";
-import type { Command } from "commander";
 import { systemClock } from "../../core/index.js";
+import type { CliCommand } from "../command.js";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
 import { CommandError, failureOf } from "../failure.js";
 import { readRows } from "../ndjson.js";
@@ -17,7 +17,7 @@ interface ImportFlags extends ConnectionFlags {
 }
 
 /** `zooid import [file]`: stores the rows of NDJSON. */
-export function addImport(program: Command, surroundings: Surroundings): void {
+export function addImport(program: CliCommand, surroundings: Surroundings): void {
   const command = program
     .command("import")
     .description('Stores the rows of a file, or of standard input: NDJSON, one {"key": …, "value": …} a line.')
@@ -26,10 +26,7 @@ export function addImport(program: Command, surroundings: Surroundings): void {
       option("--from-line <line>", undefined, "skip the lines before this one")
         .argParser(parseInteger(1, Number.MAX_SAFE_INTEGER))
         .default(1),
-    )
-    .addHelpText(
-      "after",
-      `
+    ).notes(`
 Stores rows in transactions of 500, in order, several at a time. Each transaction is stored as a whole or not at all. If a bad line or
 a lost server ends the import, the error names the last line up to which all rows are stored. Go on from there with --from-line: rows
 that are stored already are stored again, with the same value.
@@ -37,8 +34,7 @@ that are stored already are stored again, with the same value.
 Examples:
   $ zooid import cities.ndjson
   $ zooid export --servers nats://old:4222 | zooid import --servers nats://new:4222
-  $ zooid import cities.ndjson --from-line 120501`,
-    );
+  $ zooid import cities.ndjson --from-line 120501`);
   addConnectionOptions(command).action(async (file: string, flags: ImportFlags) => {
     const { out, signal, say } = surroundings;
     const input = addAbortSignal(signal, file === "-" ? process.stdin : fileInput(file));

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import type { CliCommand } from "../command.js";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
 import { toJson } from "../json-values.js";
 import { option, parseInteger } from "../parsing.js";
@@ -13,24 +13,20 @@ interface ListFlags extends ConnectionFlags {
 }
 
 /** `zooid list [prefix]`: prints the objects whose keys begin with the prefix, in order. */
-export function addList(program: Command, surroundings: Surroundings): void {
+export function addList(program: CliCommand, surroundings: Surroundings): void {
   const command = program
     .command("list")
     .description("Prints the objects whose keys begin with a prefix, in the order of their keys, all of one moment.")
     .argument("[prefix]", "beginning of the keys; all when not given", "")
     .addOption(option("--after <key>", undefined, "begin after this key"))
     .addOption(option("--limit <count>", undefined, "print at most this many").argParser(parseInteger(1, 1_000_000_000)).default(100))
-    .addOption(option("--keys", undefined, "print only keys"))
-    .addHelpText(
-      "after",
-      `
+    .addOption(option("--keys", undefined, "print only keys")).notes(`
 A line is a key, a tab and a value; characters that control a terminal are escaped as \\u001b. With --json it is {"key": …, "value": …}.
 
 Examples:
   $ zooid list city/AD/
   $ zooid list city/ --keys --limit 10
-  $ zooid list city/AD/ --after city/AD/05/Ordino --json`,
-    );
+  $ zooid list city/AD/ --after city/AD/05/Ordino --json`);
   addConnectionOptions(command).action(async (prefix: string, flags: ListFlags) => {
     const { out, signal } = surroundings;
     await withStore(flags, surroundings, async (store) => {

@@ -1,22 +1,16 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Command, Option } from "commander";
+import { Option } from "commander";
 import type { AnyStateMachine, StateValue } from "xstate";
-import {
-  createActorSystem,
-  describeMachine,
-  type MachineDescription,
-  machineToMermaid,
-  machineToSvg,
-  openTransport,
-} from "../../actors/index.js";
-import { systemClock, systemRandom } from "../../core/index.js";
+import { describeMachine, type MachineDescription, machineToMermaid, machineToSvg } from "../../actors/index.js";
 import { machines } from "../../machines/index.js";
-import { actorAt, actorsOf, isMachine, machineNamed, type SystemOfRealm } from "../actors.js";
-import { addConnectionOptions, brokerOf, type ConnectionFlags, logOf } from "../connection.js";
+import type { CliCommand } from "../command.js";
+import { actorAt, actorsOf, isMachine, machineNamed } from "../actors.js";
+import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
 import { CommandError } from "../failure.js";
 import { isMachineFile, machineOfFile } from "../machine-files.js";
 import { option } from "../parsing.js";
+import { withRealm } from "../realm-system.js";
 import type { Surroundings } from "../surroundings.js";
 
 const formats = ["mermaid", "svg", "json"] as const;
@@ -38,17 +32,14 @@ interface Drawn {
 }
 
 /** `zooid machines [name]`: draws state machines. */
-export function addMachines(program: Command, surroundings: Surroundings): void {
+export function addMachines(program: CliCommand, surroundings: Surroundings): void {
   const command = program
     .command("machines")
     .description("Draws state machines: those of Zooid, one in a file of yours, or a running one with its current states marked.")
     .argument("[name]", "a machine of Zooid, a file that exports a machine, or the address of a running actor; default: all of Zooid")
     .addOption(option("--of <name>", undefined, "mark the current state of this client's, storage's or cache node's machine"))
     .addOption(new Option("--format <format>", "how to draw (default: mermaid; --json means json)").choices(formats))
-    .addOption(option("--out <path>", undefined, "write into this file; with several machines, into files of this folder"))
-    .addHelpText(
-      "after",
-      `
+    .addOption(option("--out <path>", undefined, "write into this file; with several machines, into files of this folder")).notes(`
 Machines of Zooid: ${Object.keys(machines).join(", ")}.
 \`zooid status\` lists the addresses of running actors, also those of your own services.
 A file is an ES module, JavaScript or, from Node.js 22.18 on, TypeScript. The command imports it, and ends what it starts.
@@ -67,8 +58,7 @@ Examples:
   $ zooid machines orders/4711 --realm shop     your own actor, with its current states
 
 In CI, this fails when a committed image no longer shows the machine:
-  $ zooid machines ./order-machine.js --format svg --out order.svg && git diff --exit-code order.svg`,
-    );
+  $ zooid machines ./order-machine.js --format svg --out order.svg && git diff --exit-code order.svg`);
   addConnectionOptions(command).action(async (name: string | undefined, flags: MachinesFlags) => {
     const { out, signal } = surroundings;
     const format = formatOf(flags);
@@ -103,7 +93,7 @@ async function drawnOf(name: string | undefined, flags: MachinesFlags, signal: A
     return [{ name: machine.id, machine }];
   }
   if (isMachine(name)) return [{ name, machine: machineNamed(name) }];
-  const { machine, view } = await withSystem(flags, (system) => actorAt(system, name));
+  const { machine, view } = await withRealm(flags, "zooid machines", (system) => actorAt(system, name));
   if (machine === undefined && formatOf(flags) !== "json")
     throw new CommandError("ZOOID_NOT_FOUND", `the actor at ${name} is no machine: it cannot be drawn`);
   const described = machine ?? { id: name, type: "atomic" };
@@ -114,7 +104,7 @@ async function runningOf(name: string | undefined, of: string, flags: MachinesFl
   if (name === undefined)
     throw new CommandError("ZOOID_USAGE", "--of needs a machine: `zooid machines connection --of A`; an actor of yours needs no --of");
   const named = machineNamed(name);
-  const views = await withSystem(flags, (system) => actorsOf(system, name, of));
+  const views = await withRealm(flags, "zooid machines", (system) => actorsOf(system, name, of));
   const [view] = views;
   const machine = Object.entries(machines).find(([each]) => each === view?.machine)?.[1] ?? named;
   return { name, machine, current: stateOf(view), json: views };
@@ -157,15 +147,3 @@ const whyNot: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of the path is a file",
   EACCES: "permission denied",
 };
-
-async function withSystem<T>(flags: ConnectionFlags, use: (system: SystemOfRealm) => Promise<T>): Promise<T> {
-  const seams = { clock: systemClock, random: systemRandom, log: logOf(flags) };
-  const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid machines", ...seams });
-  const system = createActorSystem({ realm: flags.realm, transport, ...seams });
-  try {
-    return await use({ system, realm: flags.realm });
-  } finally {
-    system.close();
-    await transport.close();
-  }
-}

@@ -1,6 +1,6 @@
-import type { Command } from "commander";
 import { applyEntry, emptyModel, type RecordEntry, type RecordModel, summaryOf } from "../../actors/index.js";
 import { delay, systemClock } from "../../core/index.js";
+import type { CliCommand } from "../command.js";
 import { actorPattern } from "../actor-pattern.js";
 import { jsonOption } from "../connection.js";
 import { CommandError } from "../failure.js";
@@ -22,7 +22,7 @@ interface ReplayFlags {
 }
 
 /** `zooid replay <file>`: prints what a recording holds, in the lines of `zooid watch`. */
-export function addReplay(program: Command, surroundings: Surroundings): void {
+export function addReplay(program: CliCommand, surroundings: Surroundings): void {
   program
     .command("replay")
     .description("Prints what happens in a recording of `zooid record`, in the lines of `zooid watch`.")
@@ -35,8 +35,7 @@ export function addReplay(program: Command, surroundings: Surroundings): void {
     .addOption(option("--speed <factor>", undefined, "as fast as it happened with 1 (default: without pauses)").argParser(parseSpeed))
     .addOption(option("--count <lines>", undefined, "end after this many lines").argParser(parseInteger(1, Number.MAX_SAFE_INTEGER)))
     .addOption(jsonOption())
-    .addHelpText(
-      "after",
+    .notes(
       `
 It needs no broker. A file that was cut off or damaged is read up to there; damage is an error (exit code 1) at the end.
 

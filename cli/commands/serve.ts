@@ -1,6 +1,6 @@
-import type { Command } from "commander";
 import { definedOf, systemRandom, systemClock } from "../../core/index.js";
 import { openTransport, untilStatus } from "../../actors/index.js";
+import type { CliCommand } from "../command.js";
 import { addBrokerOptions, type BrokerFlags, brokerOf, logOf } from "../connection.js";
 import { option, parseDuration, parseInteger, parseNames, switchOption } from "../parsing.js";
 import { serveFolders, storageFolders } from "../serve-folders.js";
@@ -24,7 +24,7 @@ interface ServeFlags extends BrokerFlags {
 const waitNoticeMs = 500;
 
 /** `zooid serve`: a storage server. */
-export function addServe(program: Command, surroundings: Surroundings): void {
+export function addServe(program: CliCommand, surroundings: Surroundings): void {
   const age = (flags: string, variable: `ZOOID_${string}`, description: string) =>
     option(flags, variable, description).argParser(parseDuration);
   const command = program
@@ -63,9 +63,7 @@ export function addServe(program: Command, surroundings: Surroundings): void {
       ),
     )
     .addOption(age("--heartbeat-interval <duration>", "ZOOID_HEARTBEAT_INTERVAL", "interval of heartbeats to clients (default: 1s)"))
-    .addHelpText(
-      "after",
-      `
+    .notes(`
 Waits for the broker, prints a line when it is ready, and serves until SIGTERM or SIGINT. Acknowledged commits survive SIGKILL.
 Before it serves, it waits until the broker confirms that no other server writes the same storages. If that server has ended, the
 broker confirms it at once. If its machine has lost power or network, the broker needs up to ping_interval x (ping_max + 2) to notice,
@@ -74,8 +72,7 @@ broker confirms it at once. If its machine has lost power or network, the broker
 Examples:
   $ zooid serve --data /var/lib/zooid
   $ zooid serve --servers nats://10.0.0.5:4222 --storages main,archive --history-age 30d
-  $ ZOOID_TOKEN=… zooid serve --read-only --json`,
-    );
+  $ ZOOID_TOKEN=… zooid serve --read-only --json`);
   addBrokerOptions(command, "warn").action((flags: ServeFlags) => serve(flags, surroundings));
 }
 

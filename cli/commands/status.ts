@@ -1,10 +1,11 @@
-import type { Command } from "commander";
-import { type ActorView, createActorSystem, openTransport } from "../../actors/index.js";
+import type { ActorView } from "../../actors/index.js";
 import { DisconnectedError, type ServerStatus, tidToMs, type Value } from "../../index.js";
-import { limits, systemRandom, systemClock } from "../../core/index.js";
+import { limits } from "../../core/index.js";
+import type { CliCommand } from "../command.js";
 import { actorsAnswerMs, shownState, stateText } from "../actors.js";
-import { addConnectionOptions, brokerOf, type ConnectionFlags, logOf } from "../connection.js";
+import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
 import { count, duration } from "../progress.js";
+import { withRealm } from "../realm-system.js";
 import { withStore } from "../store.js";
 import type { Surroundings } from "../surroundings.js";
 import { table } from "../table.js";
@@ -35,13 +36,9 @@ interface Status {
 }
 
 /** `zooid status`: shows server, clients and machines. */
-export function addStatus(program: Command, surroundings: Surroundings): void {
-  const command = program
-    .command("status")
-    .description("Shows the storage server, its clients, and the current state of every machine.")
-    .addHelpText(
-      "after",
-      `
+export function addStatus(program: CliCommand, surroundings: Surroundings): void {
+  const command = program.command("status").description("Shows the storage server, its clients, and the current state of every machine.")
+    .notes(`
 Ends with exit code 1 if no storage server answers, so that it can serve as a health check. It still shows the machines of the
 realm then, such as those of your own services.
 
@@ -49,8 +46,7 @@ Examples:
   $ zooid status
   $ zooid status --realm shop
   $ zooid status --json | jq .server.position
-  $ zooid status --timeout 2s > /dev/null || echo no storage server`,
-    );
+  $ zooid status --timeout 2s > /dev/null || echo no storage server`);
   addConnectionOptions(command).action(async (flags: ConnectionFlags) => {
     const show = async (status: Status) => {
       if (flags.json === true) await surroundings.out.json(status);
@@ -98,16 +94,8 @@ function machinesOf(views: readonly ActorView[]): Status["machines"] {
   return views.map((view) => ({ path: view.path, state: shownState(view), failures: view.failures }));
 }
 
-async function actorsThere(flags: ConnectionFlags): Promise<readonly ActorView[]> {
-  const seams = { clock: systemClock, random: systemRandom, log: logOf(flags) };
-  const transport = await openTransport({ ...(await brokerOf(flags)), name: "zooid status", ...seams });
-  const system = createActorSystem({ realm: flags.realm, transport, ...seams });
-  try {
-    return await system.list(actorsAnswerMs);
-  } finally {
-    system.close();
-    await transport.close();
-  }
+function actorsThere(flags: ConnectionFlags): Promise<readonly ActorView[]> {
+  return withRealm(flags, "zooid status", ({ system }) => system.list(actorsAnswerMs));
 }
 
 function numberIn(view: ActorView | undefined, name: string): number | undefined {

@@ -1,9 +1,8 @@
+import type { Seams } from "../../core/index.js";
 import { LRUCache } from "lru-cache";
 import { assert } from "../../core/assert.js";
-import type { Clock } from "../../core/clock.js";
 import { DiskFullError } from "../../core/errors.js";
 import { limits } from "../../core/limits.js";
-import type { Log } from "../../core/log.js";
 import { type Tid, tidZero } from "../../core/tid.js";
 import { type AdmittedRevision, checkAdmitted } from "./admitted-revision.js";
 import { CommitsAhead } from "./commits-ahead.js";
@@ -23,7 +22,7 @@ export type { LoadTicket } from "./recent-invalidations.js";
 /** One committed transaction: the keys that it replaced, and its place in the chain. */
 export type AppliedInvalidation = Omit<LoggedTransaction, "id">;
 
-export interface ClientCacheOptions {
+export interface ClientCacheOptions extends Pick<Seams, "clock" | "log"> {
   readonly storage: string;
   readonly realm: string;
   /** Undefined: in memory only. Open it with `durable: false`: it must survive the process, not the system. */
@@ -31,8 +30,6 @@ export interface ClientCacheOptions {
   readonly cacheBytesMax?: number;
   /** 0: no decoded value is kept. */
   readonly memoryBytesMax?: number;
-  readonly log: Log;
-  readonly clock: Clock;
 }
 
 /** Size of a cache, and the results of its look-ups since it was opened. Sizes in bytes. */

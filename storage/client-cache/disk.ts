@@ -1,17 +1,15 @@
-import { type Clock, ClosedError, emptyPosition, limits, type Log, type Position, StoreError, type Tid } from "../../core/index.js";
+import { ClosedError, emptyPosition, limits, type Position, StoreError, type Tid, type Seams } from "../../core/index.js";
 import { cacheEntries, cacheEntryKey, type CacheMeta, cacheMetaKey, decodeCacheMeta, encodeCacheMeta, keyOfCacheEntry } from "./meta.js";
 import { giveUp } from "../kv/failed-store.js";
 import { isEmpty, type StoreChange, type OpenStore, type OrderedStore, type View } from "../kv/ordered-store.js";
 import { WriteBehind } from "../kv/write-behind.js";
 import { recordSerial } from "./revision.js";
 
-export interface CacheDiskOptions {
+export interface CacheDiskOptions extends Pick<Seams, "clock" | "log"> {
   readonly storage: string;
   readonly realm: string;
   readonly open: OpenStore;
   readonly bytesMax: number;
-  readonly log: Log;
-  readonly clock: Clock;
 }
 
 /** A current revision that is on disk, or will be with the next batches. */

@@ -1,9 +1,9 @@
+import type { Seams } from "../../core/index.js";
 import { assert } from "../../core/assert.js";
 import type { Clock } from "../../core/clock.js";
 import { BehindError, ClosedError, SnapshotTooOldError, WriteInDoubtError } from "../../core/errors.js";
 import type { KeyRange } from "../../core/key.js";
 import { limits } from "../../core/limits.js";
-import type { Log } from "../../core/log.js";
 import { type Tid, tidMinus, tidZero } from "../../core/tid.js";
 import { CommitBatch, type WrittenBatch } from "./commit-batch.js";
 import { InvalidationQueue } from "./invalidation-queue.js";
@@ -26,11 +26,9 @@ export type { Listed, ListedRow, Loaded, Revision } from "./revisions.js";
 export type { TransactionsAfter } from "./transaction-log.js";
 
 /** Name of a storage and how much of its past it keeps; a bound that is left out is the one in limits. */
-export interface ObjectStoreOptions {
+export interface ObjectStoreOptions extends Pick<Seams, "clock" | "log"> {
   /** Name of the storage. A store holds one storage, always with the same name. */
   readonly storage: string;
-  readonly log: Log;
-  readonly clock: Clock;
   readonly invalidationQueueSize?: number;
   readonly invalidationQueueKeysMax?: number;
   readonly outcomeAgeMs?: number;

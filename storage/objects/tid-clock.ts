@@ -1,11 +1,9 @@
-import { type Clock, ClockError, limits, type Log, type Tid, tidMsMax, tidToMs } from "../../core/index.js";
+import { ClockError, limits, type Tid, tidMsMax, tidToMs, type Seams } from "../../core/index.js";
 import type { PositionRecord } from "./records.js";
 
 /** Clock that a TidClock reads, and log for its warnings. */
-export interface TidClockDeps {
+export interface TidClockDeps extends Pick<Seams, "clock" | "log"> {
   readonly storage: string;
-  readonly clock: Clock;
-  readonly log: Log;
 }
 
 interface ClockReading {

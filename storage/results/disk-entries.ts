@@ -1,4 +1,4 @@
-import { assert, type Clock, limits, type Log, type Tag } from "../../core/index.js";
+import { assert, type Clock, limits, type Tag, type Seams } from "../../core/index.js";
 import { DiskEntry, storedResult } from "./disk-entry.js";
 import { DiskIndex } from "./disk-index.js";
 import type {
@@ -23,7 +23,7 @@ import { Ticks } from "./ticks.js";
 import { TierDisk } from "./tier-disk.js";
 import { decodeRecord, encodeRecord } from "./value-record.js";
 
-export interface DiskEntryStoreOptions {
+export interface DiskEntryStoreOptions extends Pick<Seams, "clock" | "log"> {
   /** Name of the cache that owns the results: a folder with another name is refused. */
   readonly name: string;
   /**
@@ -34,8 +34,6 @@ export interface DiskEntryStoreOptions {
   readonly open: OpenStore;
   /** Removes all data of the store, when it is closed and not even a mark can be written into it. */
   readonly remove?: (() => Promise<void>) | undefined;
-  readonly clock: Clock;
-  readonly log: Log;
   readonly entriesMax?: number | undefined;
   /** Bytes of keys, values and facts about entries, without LMDB's own pages. */
   readonly bytesMax?: number | undefined;

@@ -1,4 +1,4 @@
-import { type Clock, type Log, Pace, StoreError, type Tag } from "../../core/index.js";
+import { Pace, StoreError, type Tag, type Seams } from "../../core/index.js";
 import { type ByteRange, everything, isEmpty, type OrderedStore } from "../kv/ordered-store.js";
 import { DiskEntry } from "./disk-entry.js";
 import { type DiskBounds, DiskIndex } from "./disk-index.js";
@@ -30,11 +30,9 @@ export interface OpenedTier {
   readonly unusable: readonly Uint8Array[];
 }
 
-interface TierOptions {
+interface TierOptions extends Pick<Seams, "clock" | "log"> {
   readonly name: string;
   readonly countedBy: string | undefined;
-  readonly clock: Clock;
-  readonly log: Log;
   readonly bounds: DiskBounds;
 }
 

@@ -1,4 +1,4 @@
-import { type Clock, type Log, type Tag, WriteInDoubtError } from "../../core/index.js";
+import { type Tag, WriteInDoubtError, type Seams } from "../../core/index.js";
 import type { DiskEntry } from "./disk-entry.js";
 import { encodeTierMeta, RecordKeys, type TierMeta, tierMetaKey } from "./entry-records.js";
 import type { QueuedInvalidation } from "./entry-store.js";
@@ -9,10 +9,8 @@ import type { StoreChange, OpenStore, OrderedStore } from "../kv/ordered-store.j
 import { WriteBehind } from "../kv/write-behind.js";
 
 /** Dependencies of the disk of a tier. */
-export interface TierDiskDeps {
+export interface TierDiskDeps extends Pick<Seams, "clock" | "log"> {
   readonly name: string;
-  readonly clock: Clock;
-  readonly log: Log;
   /** Opens the store again after it was closed. */
   readonly open: OpenStore;
   /** Removes all data of the store, when it is closed and not even a mark can be written into it. */

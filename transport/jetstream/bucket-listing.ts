@@ -1,4 +1,4 @@
-import { type Clock, deferred, onAbort, type Random, TimeoutError } from "../../core/index.js";
+import { deferred, onAbort, TimeoutError, type Seams } from "../../core/index.js";
 import { passingConsumer } from "./api.js";
 import { askJetStream, fieldsOf, textOf } from "./ask.js";
 import type { Fields } from "./stream-names.js";
@@ -14,12 +14,10 @@ export interface ListedMessage {
   readonly headers: MessageHeaders;
 }
 
-export interface ListingOptions {
+export interface ListingOptions extends Pick<Seams, "clock" | "random"> {
   readonly transport: HeadedTransport;
   readonly stream: string;
   readonly filter: string;
-  readonly clock: Clock;
-  readonly random: Random;
   /** A listing without a delivery for this long ends. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;

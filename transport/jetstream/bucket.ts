@@ -13,14 +13,14 @@
 import { setMaxListeners } from "node:events";
 import {
   ClosedError,
-  type Clock,
   DisconnectedError,
   InvalidOptionError,
   limits,
   type Log,
   silentLog,
   TimeoutError,
-  type Random,
+  type SeamOptions,
+  type Seams,
 } from "../../core/index.js";
 import type { Bucket, BucketEntry, BucketItem } from "../bucket.js";
 import { keyToken } from "./bucket-key.js";
@@ -32,7 +32,7 @@ import type { Fields } from "./stream-names.js";
 import type { AskingTransport } from "../transport.js";
 
 /** The place of a bucket, and the settings of one that is made. */
-export interface JetStreamBucketOptions {
+export interface JetStreamBucketOptions extends Pick<Seams, "clock" | "random">, Pick<SeamOptions, "log"> {
   /** The transport. It stays open when the bucket is closed. */
   readonly transport: AskingTransport;
   /** Letters, digits, `_` and `-`, at most 64; the same for `prefix`. */
@@ -46,9 +46,6 @@ export interface JetStreamBucketOptions {
   /** Age of a bucket that is made here: entries are removed after this time. */
   readonly ageMs: number;
   readonly timeoutMs?: number | undefined;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log?: Log | undefined;
 }
 
 /** A bucket over JetStream. Its stream is made at the first use if there is none. Throws InvalidOptionError. */

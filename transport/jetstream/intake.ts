@@ -1,4 +1,4 @@
-import { type Clock, limits, type Log } from "../../core/index.js";
+import { limits, type Seams } from "../../core/index.js";
 import type { BusEvent, BusPosition, TagVersion } from "../bus.js";
 import type { EpochRecord } from "./history.js";
 import type { Delivery } from "./messages.js";
@@ -8,9 +8,7 @@ import { type HeldInvalidations, type KnownInvalidation, KnownInvalidations, tim
 /** A reason to examine the history: the stream may count anew what this node has seen. */
 export const countsAnew = "the stream may count anew";
 
-export interface StreamIntakeOptions {
-  readonly clock: Clock;
-  readonly log: Log;
+export interface StreamIntakeOptions extends Pick<Seams, "clock" | "log"> {
   readonly notify: (event: BusEvent) => void;
   /**
    * The position may belong to another history than the stream's: the history is examined, and nothing is delivered

@@ -1,9 +1,9 @@
-import { asDurationIfGiven, type Clock, type Duration, limits, type Log, type Random } from "../../core/index.js";
-import { busPace, historyMsMin } from "../bus-pace.js";
+import { asDurationIfGiven, type Duration, limits, type SeamOptions } from "../../core/index.js";
+import { type BusPace, busPace, type BusPaceOptions, historyMsMin } from "../bus-pace.js";
 import type { HeadedTransport } from "../transport.js";
 
 /** The place of a bus, and how long it may be silent. */
-export interface JetStreamBusOptions {
+export interface JetStreamBusOptions extends SeamOptions, BusPaceOptions {
   /** The transport. It stays open when the bus is closed. */
   readonly transport: HeadedTransport;
   /** Nodes with the same prefix share invalidations: 1 to 64 letters, digits, `_` or `-`. */
@@ -15,19 +15,10 @@ export interface JetStreamBusOptions {
    * setting. At least ten times heartbeatTimeoutMs and limits.bucketTimeoutMs together.
    */
   readonly historyMs?: Duration | undefined;
-  /** The same at all nodes. */
-  readonly heartbeatIntervalMs?: Duration | undefined;
-  /** Silence of the stream after which this node counts as cut off; at least 2.5 intervals. */
-  readonly heartbeatTimeoutMs?: Duration | undefined;
-  readonly clock?: Clock;
-  readonly random?: Random;
-  readonly log?: Log;
 }
 
 /** Times of a bus in milliseconds. */
-export interface StreamPace {
-  readonly intervalMs: number;
-  readonly timeoutMs: number;
+export interface StreamPace extends BusPace {
   /**
    * How long a stream that the bus makes keeps the last invalidation of a tag, and the shortest time for any stream.
    */

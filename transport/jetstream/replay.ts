@@ -1,4 +1,4 @@
-import { type Clock, deferred, DisconnectedError, type Log, onAbort, type Random, TimeoutError } from "../../core/index.js";
+import { deferred, DisconnectedError, onAbort, TimeoutError, type Seams } from "../../core/index.js";
 import type { ReplayStart, StreamApi } from "./api.js";
 import type { StreamNames } from "./stream-names.js";
 import { type Delivery, readDelivered } from "./messages.js";
@@ -7,14 +7,11 @@ import type { HeadedMessage, HeadedTransport } from "../transport.js";
 /** Status of a consumer's own messages: a heartbeat, or a question of flow control. */
 export const consumerStatus = 100;
 
-export interface ReplayOptions {
+export interface ReplayOptions extends Seams {
   readonly transport: HeadedTransport;
   readonly api: StreamApi;
   /** Base subjects of the stream, and of this replay. */
   readonly names: Pick<StreamNames, "taken" | "replayed">;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
   /** Silence of the stream after which the replay ends. */
   readonly silenceMsMax: number;
   /** Ends it early: with the link, with the bus. */

@@ -1,11 +1,9 @@
-import { type Clock, type Log, silentLog, systemClock } from "../../core/index.js";
+import { silentLog, systemClock, type SeamOptions } from "../../core/index.js";
 import { RareWarning } from "../rare-warning.js";
 import type { Transport } from "../transport.js";
 
-export interface EarlierNodesDeps {
+export interface EarlierNodesDeps extends Pick<SeamOptions, "clock" | "log"> {
   readonly transport: Transport;
-  readonly clock?: Clock;
-  readonly log?: Log;
 }
 
 /**

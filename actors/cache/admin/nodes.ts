@@ -5,8 +5,6 @@ import {
   asDuration,
   asDurationIfGiven,
   asTag,
-  type Random,
-  type Clock,
   delay,
   DisconnectedError,
   type Duration,
@@ -15,6 +13,7 @@ import {
   type Log,
   rootTag,
   silentLog,
+  type Seams,
 } from "../../../core/index.js";
 import * as m from "./messages.js";
 import type { Pruned } from "../pruner.js";
@@ -24,7 +23,7 @@ import { type Codec, nothing, readAnswer, readOrDrop } from "../../protocol/code
 export type { CachedKey, CacheNodeStats, CachePage, ListedTag } from "./messages.js";
 
 /** Options of `findCacheNodes`: the cache, and how to reach its nodes. */
-export interface CacheNodesOptions {
+export interface CacheNodesOptions extends Pick<Seams, "clock" | "random"> {
   /** The option `prefix` of the cache. */
   readonly prefix: string;
   /** Connected to the broker that the bus of the nodes uses. `findCacheNodes` does not close it. */
@@ -33,8 +32,6 @@ export interface CacheNodesOptions {
   readonly waitMs: Duration;
   /** How long to wait for each answer. Default: limits.requestTimeoutMs. Infinity: until the link is lost. */
   readonly timeoutMs?: Duration | undefined;
-  readonly clock: Clock;
-  readonly random: Random;
   readonly log?: Log | undefined;
 }
 

@@ -1,5 +1,5 @@
 import { type Actor, type AnyActorRef, type AnyStateMachine, createActor } from "xstate";
-import { type Clock, detachedClock, type Log, type Random, silentLog, systemClock, systemRandom } from "../../../core/index.js";
+import { type Clock, detachedClock, type Log, type Random, seamsOf, type SeamOptions } from "../../../core/index.js";
 import type { Bus, BusEvent } from "../../../transport/bus.js";
 import { BusListener } from "../../../transport/bus-listener.js";
 import { BusTrouble } from "../../../transport/bus-trouble.js";
@@ -14,13 +14,6 @@ export interface BusWithMachine extends Bus {
 /** False for a bus inside this process, and for one that the caller provides. */
 export function hasMachine(bus: Bus): bus is BusWithMachine {
   return "actor" in bus;
-}
-
-/** Seams of a bus. Default: the system's, and no log. */
-export interface BusSeams {
-  readonly clock?: Clock;
-  readonly random?: Random;
-  readonly log?: Log;
 }
 
 /** A bus over a broker: its seams, its listener, and the link to the machine that drives it. */
@@ -38,7 +31,8 @@ export abstract class DrivenBus {
   /** Effects that are the same for both machines. */
   protected readonly effects;
 
-  constructor({ clock = systemClock, random = systemRandom, log = silentLog }: BusSeams, facts: Readonly<Record<string, unknown>>) {
+  constructor(seams: SeamOptions, facts: Readonly<Record<string, unknown>>) {
+    const { clock, random, log } = seamsOf(seams);
     this.clock = clock;
     this.random = random;
     this.log = log;

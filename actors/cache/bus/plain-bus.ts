@@ -1,8 +1,8 @@
 import { type Actor } from "xstate";
 import { plainBusMachine } from "../../../machines/cache/plain-bus.js";
-import { ClosedError, type Duration, encodeMessage, type NotAuthorizedError, type Tag } from "../../../core/index.js";
+import { ClosedError, encodeMessage, type NotAuthorizedError, type SeamOptions, type Tag } from "../../../core/index.js";
 import type { BusPosition, BusState, BusVersion } from "../../../transport/bus.js";
-import { busPace } from "../../../transport/bus-pace.js";
+import { busPace, type BusPaceOptions } from "../../../transport/bus-pace.js";
 import { type PlainKind, plainProtocol, type PlainWord, readPlainWord, type ReadPlainWord } from "../../../transport/nats/plain-words.js";
 import { type HeardAt, PlainPublishers } from "../../../transport/nats/plain-publishers.js";
 import { hearEarlierNodes } from "../../../transport/nats/earlier-nodes.js";
@@ -10,19 +10,15 @@ import { RareWarning } from "../../../transport/rare-warning.js";
 import { checkQueue } from "../../../transport/subject.js";
 import { tagOfSubject, tagSubject } from "../../../transport/tag-subject.js";
 import type { Message, Subscription, Transport } from "../../../transport/transport.js";
-import { type BusSeams, type BusWithMachine, DrivenBus } from "./bus-machine.js";
+import { type BusWithMachine, DrivenBus } from "./bus-machine.js";
 import { PlainSounds } from "./plain-sounds.js";
 
 /** Options of a bus over plain NATS. */
-export interface PlainBusOptions extends BusSeams {
+export interface PlainBusOptions extends SeamOptions, BusPaceOptions {
   /** Any transport will do. It is not closed with the bus. */
   readonly transport: Transport;
   /** Nodes with the same prefix share invalidations. One token of a subject. */
   readonly prefix: string;
-  /** The same at all nodes. */
-  readonly heartbeatIntervalMs?: Duration | undefined;
-  /** Silence after which a publisher, or the broker, counts as lost; at least 2.5 intervals. */
-  readonly heartbeatTimeoutMs?: Duration | undefined;
 }
 
 /**

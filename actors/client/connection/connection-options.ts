@@ -1,23 +1,17 @@
-import type { Clock, Log, Random } from "../../../core/index.js";
 import type { AppliedInvalidation, ClientCache } from "../../../storage/client-cache/client-cache.js";
-import type { Transport } from "../../../transport/transport.js";
+import type { RealmSeams } from "../../protocol/realm-seams.js";
 import type { ConnectionState } from "./connection-snapshot.js";
 import type { RegisterActor } from "./shown-machines.js";
 
 /** Seams, bounds and listeners of a client's connection. */
-export interface ClientConnectionOptions {
-  readonly realm: string;
+export interface ClientConnectionOptions extends RealmSeams {
   readonly storage: string;
   readonly client: string;
   /** The ids of the client's transactions begin with its hash. */
   readonly clientSecret: string;
   readonly readOnly: boolean;
   readonly onOtherHistory: "refuse" | "discard";
-  readonly transport: Transport;
   readonly cache: ClientCache;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
   readonly requestTimeoutMs: number;
   readonly heartbeatTimeoutMs: number;
   readonly waitTimeoutMs: number;

@@ -1,6 +1,5 @@
 import { join } from "node:path";
-import type { Log } from "../../../index.js";
-import type { Clock } from "../../../core/index.js";
+import type { Seams } from "../../../core/index.js";
 import { createBroker, serveBroker } from "../../../actors/index.js";
 import { logOf } from "../../../cli/connection.js";
 import { startCityService } from "../service.js";
@@ -9,11 +8,9 @@ import type { ControlServer } from "./control-server.js";
 import { Embedded, type Opened } from "./embedded.js";
 import type { Launcher, PartFolders } from "./launcher.js";
 
-export interface LocalLauncherOptions {
+export interface LocalLauncherOptions extends Pick<Seams, "clock" | "log"> {
   readonly control: ControlServer;
   readonly folders: PartFolders;
-  readonly clock: Clock;
-  readonly log: Log;
 }
 
 /**

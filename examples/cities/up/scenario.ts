@@ -1,5 +1,5 @@
 import { tag } from "../../../cache.js";
-import type { Random, Clock } from "../../../core/index.js";
+import type { Seams } from "../../../core/index.js";
 import { CommandError } from "../../../cli/failure.js";
 import { count, duration } from "../../../cli/progress.js";
 import type { Report, ScenarioStep } from "./report.js";
@@ -10,7 +10,7 @@ const scenarioTimeoutMs = 60_000;
 /** Number of cities to try, to find one that A has not cached in an earlier run. */
 const uncachedTriesMax = 50;
 
-export interface ScenarioOptions {
+export interface ScenarioOptions extends Pick<Seams, "clock" | "random"> {
   readonly a: ServiceLink;
   readonly b: ServiceLink;
   /** Keys to choose from. */
@@ -19,8 +19,6 @@ export interface ScenarioOptions {
   readonly broker: { stop(): Promise<void>; start(): Promise<void> };
   /** A is suspended, so that it misses a transaction; its cache stays on disk. */
   readonly sleeper: { sleep(): Promise<void>; wake(): Promise<void> };
-  readonly clock: Clock;
-  readonly random: Random;
   readonly report: Report;
   readonly signal: AbortSignal;
 }

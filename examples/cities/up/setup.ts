@@ -1,7 +1,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Log } from "../../../index.js";
-import type { Clock } from "../../../core/index.js";
+import type { Seams } from "../../../core/index.js";
 import { makeFolder } from "../../../storage/kv/make-folder.js";
 import { CommandError } from "../../../cli/failure.js";
 import type { ControlServer } from "./control-server.js";
@@ -27,11 +26,9 @@ export interface Setup {
   readonly missing: string | undefined;
 }
 
-export interface SetupOptions {
+export interface SetupOptions extends Pick<Seams, "clock" | "log"> {
   readonly flags: UpFlags;
   readonly control: ControlServer;
-  readonly clock: Clock;
-  readonly log: Log;
   readonly report: Report;
   readonly environment: NodeJS.ProcessEnv;
 }
