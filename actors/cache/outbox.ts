@@ -1,6 +1,7 @@
 import type { Bus, BusVersion } from "../../transport/bus.js";
 import { ClosedError, isBelow, limits, NotAuthorizedError, rootTag, type Tag, type Seams } from "../../core/index.js";
 import { retryDelay } from "../../core/backoff.js";
+import { Expiry } from "../../core/expiry.js";
 import type { NotesOfPlace } from "../record/notes.js";
 
 /** Outcome of an invalidation: other nodes have it, or get it as soon as the bus accepts it. */
@@ -35,8 +36,10 @@ export interface Outgoing<C extends Claim = Claim> {
 
 /** A caller that waits for the outcome of an invalidation. */
 interface PublicationWaiter {
-  published(): void;
-  failed(reason: Error): void;
+  /** What it waits for. Another invalidation may have swallowed that meanwhile. */
+  readonly outgoing: Outgoing;
+  readonly resolve: (outcome: Publication) => void;
+  readonly reject: (reason: Error) => void;
 }
 
 /** Dependencies of an outbox. */
@@ -76,10 +79,12 @@ export class Outbox<C extends Claim = Claim> {
   #isClosed = false;
   /** Number of claims that are not settled. */
   #claims = 0;
+  readonly #unpublished: Expiry<PublicationWaiter>;
   #onEmpty: (() => void)[] = [];
 
   constructor(deps: OutboxDeps) {
     this.#deps = deps;
+    this.#unpublished = new Expiry(deps.clock, deps.publishTimeoutMs, (waiter) => this.#timedOut(waiter));
   }
 
   /** Invalidations that the bus has not acknowledged. */
@@ -100,7 +105,8 @@ export class Outbox<C extends Claim = Claim> {
    */
   enqueue(tag: Tag, claim: (tag: Tag, id: string, known: C | undefined) => C): Outgoing<C> {
     const id = this.#deps.random.id();
-    const outgoing = this.#cover(tag) ?? this.#enqueue(tag, id);
+    const isSentNow = this.#waiting.size === 0 && this.#canSend;
+    const outgoing = isSentNow ? outgoingOf<C>(id, tag) : (this.#cover(tag) ?? this.#enqueue(tag, id));
     const { claims } = outgoing;
     const hasRoom = claims.has(outgoing.tag) && this.#claims <= this.#deps.entriesMax;
     const claimed = claims.has(tag) || hasRoom ? tag : outgoing.tag;
@@ -109,7 +115,8 @@ export class Outbox<C extends Claim = Claim> {
     if (known === undefined) this.#claims++;
     const { notes } = this.#deps;
     if (notes?.isRecording === true) notes.note({ what: "invalidated", of: tag, id: outgoing.id });
-    this.flush();
+    if (isSentNow) this.#handOver(outgoing);
+    else this.flush();
     return outgoing;
   }
 
@@ -118,7 +125,6 @@ export class Outbox<C extends Claim = Claim> {
    * that, and with NotAuthorizedError.
    */
   outcome(outgoing: Outgoing<C>): Promise<Publication> {
-    const { clock, publishTimeoutMs } = this.#deps;
     let waitedFor = outgoing;
     while (waitedFor.within !== undefined) waitedFor = waitedFor.within;
     if (waitedFor.isPublished) return Promise.resolve("published");
@@ -126,27 +132,8 @@ export class Outbox<C extends Claim = Claim> {
     const refusal = waitedFor.refusal ?? this.#refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
-      const waiter: PublicationWaiter = {
-        published: () => {
-          clock.clearTimeout(timer);
-          resolve("published");
-        },
-        failed: (reason) => {
-          clock.clearTimeout(timer);
-          reject(reason);
-        },
-      };
-      const timer = clock.setTimeout(() => {
-        // Another invalidation may have swallowed it meanwhile.
-        for (let at: Outgoing<C> | undefined = waitedFor; at !== undefined; at = at.within) at.waiters.delete(waiter);
-        const refusal = this.#refusal();
-        if (refusal !== undefined) {
-          reject(refusal);
-          return;
-        }
-        this.queued++;
-        resolve("queued");
-      }, publishTimeoutMs);
+      const waiter = { outgoing: waitedFor, resolve, reject };
+      this.#unpublished.add(waiter);
       waitedFor.waiters.add(waiter);
     });
   }
@@ -164,14 +151,11 @@ export class Outbox<C extends Claim = Claim> {
 
   /** Hands waiting invalidations to the bus, if the bus follows. */
   flush(): void {
-    const { bus } = this.#deps;
-    if (this.#isClosed || this.#retry !== undefined || bus.state.type !== "following") return;
+    if (this.#waiting.size === 0) return;
     for (const outgoing of this.#waiting.values()) {
-      if (this.#sent.size >= limits.outboxSentMax) return;
+      if (!this.#canSend) return;
       this.#waitNoMore(outgoing);
-      this.#sent.set(outgoing.id, outgoing);
-      outgoing.isSent = true;
-      this.#send(outgoing);
+      this.#handOver(outgoing);
     }
   }
 
@@ -187,11 +171,24 @@ export class Outbox<C extends Claim = Claim> {
     this.#deps.clock.clearTimeout(this.#retry);
     const closed = new ClosedError({ what: "cache" });
     for (const { waiters } of [...this.#waiting.values(), ...this.#sent.values()]) {
-      for (const waiter of waiters) waiter.failed(closed);
+      for (const waiter of waiters) waiter.reject(closed);
       waiters.clear();
     }
+    this.#unpublished.clear();
     this.#waiting.clear();
     this.#below.clear();
+  }
+
+  /** Whether the bus takes one more invalidation now. */
+  get #canSend(): boolean {
+    if (this.#isClosed || this.#retry !== undefined || this.#sent.size >= limits.outboxSentMax) return false;
+    return this.#deps.bus.state.type === "following";
+  }
+
+  #handOver(outgoing: Outgoing<C>): void {
+    this.#sent.set(outgoing.id, outgoing);
+    outgoing.isSent = true;
+    this.#send(outgoing);
   }
 
   #send(outgoing: Outgoing<C>): void {
@@ -250,8 +247,7 @@ export class Outbox<C extends Claim = Claim> {
     if (!this.#sent.delete(outgoing.id)) return;
     this.#deps.log.error({ err: error, tag: outgoing.tag }, "this node may not publish an invalidation: other nodes do not receive it");
     outgoing.refusal = error;
-    for (const waiter of outgoing.waiters) waiter.failed(error);
-    outgoing.waiters.clear();
+    this.#end(outgoing, ({ reject }) => reject(error));
     for (const [tag, claim] of outgoing.claims) {
       if (tag === outgoing.tag) {
         this.#claims--;
@@ -275,10 +271,29 @@ export class Outbox<C extends Claim = Claim> {
     this.#claims -= outgoing.claims.size + outgoing.riders.length;
     for (const claim of [...outgoing.claims.values(), ...outgoing.riders]) claim.settled(version);
     outgoing.isPublished = true;
-    for (const waiter of outgoing.waiters) waiter.published();
-    outgoing.waiters.clear();
+    this.#end(outgoing, ({ resolve }) => resolve("published"));
     this.flush();
     if (this.size === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
+  }
+
+  /** Ends the waits for `outgoing`. */
+  #end({ waiters }: Outgoing<C>, settle: (waiter: PublicationWaiter) => void): void {
+    for (const waiter of waiters) {
+      this.#unpublished.delete(waiter);
+      settle(waiter);
+    }
+    waiters.clear();
+  }
+
+  #timedOut(waiter: PublicationWaiter): void {
+    for (let at: Outgoing | undefined = waiter.outgoing; at !== undefined; at = at.within) at.waiters.delete(waiter);
+    const refusal = this.#refusal();
+    if (refusal !== undefined) {
+      waiter.reject(refusal);
+      return;
+    }
+    this.queued++;
+    waiter.resolve("queued");
   }
 
   /** A waiting invalidation that covers `tag`. */
@@ -295,17 +310,7 @@ export class Outbox<C extends Claim = Claim> {
 
   #enqueue(tag: Tag, id: string): Outgoing<C> {
     const isFull = this.#waiting.size >= this.#deps.entriesMax;
-    const outgoing: Outgoing<C> = {
-      id,
-      tag: isFull ? rootTag : tag,
-      isSent: false,
-      claims: new Map(),
-      riders: [],
-      isPublished: false,
-      refusal: undefined,
-      within: undefined,
-      waiters: new Set(),
-    };
+    const outgoing = outgoingOf<C>(id, isFull ? rootTag : tag);
     if (isFull) this.overflows++;
     if (isFull) this.#deps.log.warn({ entries: this.#waiting.size }, "the outbox is full: everything is invalidated");
     if (this.#below.has(outgoing.tag)) this.#swallow(outgoing);
@@ -334,6 +339,20 @@ export class Outbox<C extends Claim = Claim> {
       child.within = outgoing;
     }
   }
+}
+
+function outgoingOf<C extends Claim>(id: string, tag: Tag): Outgoing<C> {
+  return {
+    id,
+    tag,
+    isSent: false,
+    claims: new Map(),
+    riders: [],
+    isPublished: false,
+    refusal: undefined,
+    within: undefined,
+    waiters: new Set(),
+  };
 }
 
 /** All tags that `tag` is below, the root among them, and not itself. */

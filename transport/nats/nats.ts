@@ -116,7 +116,7 @@ class NatsTransport extends LinkedTransport<NatsAddress, NatsLink, HeadedAnswer>
         if (!entry.active) return;
         entry.active = false;
         this.#entries.delete(entry);
-        this.#joiner.clear(entryScope(entry));
+        this.#joiner.clear(entryScope(entry.id));
         entry.subscription?.unsubscribe();
       },
     };
@@ -223,7 +223,7 @@ class NatsTransport extends LinkedTransport<NatsAddress, NatsLink, HeadedAnswer>
   #onMessage(entry: NatsSubscription, error: Error | null, message: Msg): void {
     if (error instanceof PermissionViolationError) entry.refused = this.#notAuthorized(error);
     if (error !== null || !entry.active) return;
-    const payload = this.#joined(entryScope(entry), message);
+    const payload = this.#joined(entryScope, entry.id, message);
     if (payload === undefined) return;
     const { subject, reply } = message;
     const answer = reply === undefined || reply === "" ? undefined : (bytes: Uint8Array) => this.#send(reply, bytes, undefined);
@@ -244,17 +244,17 @@ class NatsTransport extends LinkedTransport<NatsAddress, NatsLink, HeadedAnswer>
       this.requests.fail(id, new DisconnectedError({ address: this.address, subject }));
       return;
     }
-    const payload = this.#joined(replyScope(id), message);
+    const payload = this.#joined(replyScope, id, message);
     if (payload !== undefined) this.requests.resolve(id, { payload, headers: message.headers });
   }
 
   /** The payload of `message`, or the whole payload if `message` is the last part of one. */
-  #joined(scope: string, message: Msg): Uint8Array | undefined {
+  #joined(scopeOf: (id: number) => string, id: number, message: Msg): Uint8Array | undefined {
     const found: MsgHdrs | undefined = message.headers;
     const text = found?.get(partHeader) ?? "";
     if (text === "") return message.data;
     const position = positionFromText(text);
-    if (position !== undefined) return this.#joiner.addPart(scope, position, message.data);
+    if (position !== undefined) return this.#joiner.addPart(scopeOf(id), position, message.data);
     this.log.warn({ subject: message.subject, position: text.slice(0, 100) }, "a part without a sound position was dropped");
     return undefined;
   }
@@ -296,5 +296,5 @@ function partHeaders(position: PartPosition): MsgHdrs {
   return result;
 }
 
-const entryScope = (entry: NatsSubscription) => `subscription ${entry.id}`;
+const entryScope = (id: number) => `subscription ${id}`;
 const replyScope = (id: number) => `reply ${id}`;

@@ -278,11 +278,12 @@ class PlainBus extends DrivenBus implements BusWithMachine {
       this.#echoed(publication);
       return;
     }
-    if (word !== undefined) this.#publishers.published(word.publisher, word.number, this.#heardNow());
     // The reset with which this node begins to follow covers all earlier invalidations.
-    if (!this.isFollowing) return;
-    this.#sequence++;
-    this.listener.notify({ type: "invalidated", tag, id: word?.id ?? "", version: this.#position() });
+    if (this.isFollowing) {
+      this.#sequence++;
+      this.listener.notify({ type: "invalidated", tag, id: word?.id ?? "", version: this.#position() });
+    }
+    if (word !== undefined) this.#publishers.published(word.publisher, word.number, this.#heardNow());
   }
 
   #echoed({ number, tag, id, sentAt, resolve }: Publication): void {
