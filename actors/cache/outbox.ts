@@ -114,7 +114,7 @@ export class Outbox<C extends Claim = Claim> {
     claims.set(claimed, claim(claimed, id, known));
     if (known === undefined) this.#claims++;
     const { notes } = this.#deps;
-    if (notes?.isRecording === true) notes.note({ what: "invalidated", of: tag, id: outgoing.id });
+    if (notes?.admits() === true) notes.note({ what: "invalidated", of: tag, id: outgoing.id });
     if (isSentNow) this.#handOver(outgoing);
     else this.flush();
     return outgoing;
@@ -141,7 +141,7 @@ export class Outbox<C extends Claim = Claim> {
   /** The bus delivered an invalidation of `tag` under `id`. Returns it if it is one of this node. */
   heard(tag: string, id: string, version: BusVersion): Outgoing<C> | undefined {
     const { notes } = this.#deps;
-    if (notes?.isRecording === true) notes.note({ what: "heard", of: tag, id, number: version.sequence });
+    if (notes?.admits() === true) notes.note({ what: "heard", of: tag, id, number: version.sequence });
     const outgoing = this.#sent.get(id);
     // Other publishers choose ids too: one that comes with another tag is not ours.
     if (outgoing?.tag !== tag) return undefined;

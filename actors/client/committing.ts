@@ -292,15 +292,15 @@ function requestBytes(link: ServerLink, request: CommitRequest): Uint8Array {
 }
 
 function noteSent({ notes, client, storage }: ClientCore, { id, writes }: CommitRequest): void {
-  if (notes.isRecording) notes.note({ what: "sent", who: `client/${client}`, of: storage, id, size: writes.length });
+  if (notes.admits()) notes.note({ what: "sent", who: `client/${client}`, of: storage, id, size: writes.length });
 }
 
 function noteCommitted({ notes, client, storage }: ClientCore, { id }: CommitRequest, number: Tid): void {
-  if (notes.isRecording) notes.note({ what: "committed", who: `client/${client}`, of: storage, id, number });
+  if (notes.admits()) notes.note({ what: "committed", who: `client/${client}`, of: storage, id, number });
 }
 
 function noteRefused({ notes, client, storage }: ClientCore, { id }: CommitRequest, error: unknown): void {
-  if (!notes.isRecording) return;
+  if (!notes.admits()) return;
   const reason = error instanceof ZooidError ? error.code : "ZOOID_INTERNAL";
   notes.note({ what: "refused", who: `client/${client}`, of: storage, id, reason });
 }

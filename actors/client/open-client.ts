@@ -289,7 +289,7 @@ export class OpenClient implements ClientCore {
   #applied(invalidation: AppliedInvalidation): void {
     if (this.#moved.count > 0) this.#moved.release();
     this.watchers.applied(invalidation);
-    if (!this.notes.isRecording) return;
+    if (!this.notes.admits()) return;
     const { tid, keys } = invalidation;
     this.notes.note({ what: "applied", who: `client/${this.client}`, of: this.storage, number: tid, size: keys.length });
   }

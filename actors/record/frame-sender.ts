@@ -15,6 +15,7 @@ export interface FrameSenderDeps {
 /** Kinds of items that are counted instead of sent when there are too many. */
 type Counted = "events" | "steps" | "notes";
 
+const secondMs = 1_000;
 const nothingLeft = { events: 0, steps: 0, states: 0, notes: 0, others: 0 };
 
 /**
@@ -34,6 +35,8 @@ export class FrameSender {
   #left = { ...nothingLeft };
   #secondBeganAt = 0;
   #thisSecond = 0;
+  /** Ends a second with too many items: whether it is over is not asked of the clock for each item. */
+  #secondEnd: unknown;
   /** Places in #items of the states that a newer state of the same actor may replace. */
   readonly #states = new Map<number, number>();
 
@@ -52,7 +55,8 @@ export class FrameSender {
 
   /** Whether one more item of this kind may be sent in this second. If not, it is counted as left out. */
   admits(kind: Counted): boolean {
-    if (++this.#thisSecond <= limits.recordEventsPerSecondMax || this.#isNextSecond()) return true;
+    this.#thisSecond++;
+    if (!this.isOverRate) return true;
     this.#left[kind]++;
     this.#schedule();
     return false;
@@ -65,7 +69,7 @@ export class FrameSender {
   }
 
   get isOverRate(): boolean {
-    return this.#thisSecond > limits.recordEventsPerSecondMax && !this.#isNextSecond();
+    return this.#thisSecond > limits.recordEventsPerSecondMax && (this.#secondEnd !== undefined || !this.#isNextSecond());
   }
 
   push(item: RecordItem): void {
@@ -119,8 +123,11 @@ export class FrameSender {
 
   /** Drops what waits. */
   stop(): void {
-    this.#deps.clock.clearTimeout(this.#timer);
+    const { clock } = this.#deps;
+    clock.clearTimeout(this.#timer);
+    clock.clearTimeout(this.#secondEnd);
     this.#timer = undefined;
+    this.#secondEnd = undefined;
     this.#items = [];
     this.#states.clear();
     this.#left = { ...nothingLeft };
@@ -137,12 +144,22 @@ export class FrameSender {
     this.#timer ??= this.#deps.clock.setTimeout(() => this.flush(), limits.recordFrameMs);
   }
 
+  /** Begins the next second if this one is over. Otherwise a timer does. */
   #isNextSecond(): boolean {
-    const now = this.#deps.clock.monotonic();
-    if (now - this.#secondBeganAt < 1_000) return false;
-    this.#secondBeganAt = now;
-    this.#thisSecond = 1;
-    return true;
+    const { clock } = this.#deps;
+    const now = clock.monotonic();
+    const leftMs = this.#secondBeganAt + secondMs - now;
+    if (leftMs <= 0) {
+      this.#secondBeganAt = now;
+      this.#thisSecond = 1;
+      return true;
+    }
+    this.#secondEnd = clock.setTimeout(() => {
+      this.#secondEnd = undefined;
+      this.#secondBeganAt = clock.monotonic();
+      this.#thisSecond = 0;
+    }, leftMs);
+    return false;
   }
 
   #send(at: number, items: readonly RecordItem[]): number {

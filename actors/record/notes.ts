@@ -23,14 +23,20 @@ export interface Note {
   readonly reason?: string | undefined;
 }
 
-/** Takes notes while they are recorded. Check `isRecording` first: a note without a watcher must cost nothing. */
+/** Takes notes while they are recorded. */
 export interface Notes {
   readonly isRecording: boolean;
+  /**
+   * Whether one more note may be sent now. Check it before each note, so that a note without a watcher, or above the
+   * rate, costs nothing. A note that is not admitted while `isRecording` is counted as left out.
+   */
+  admits(): boolean;
+  /** Takes a note that was admitted. */
   note(note: Note): void;
 }
 
 /** Where there is no actor system, nothing is recorded. */
-export const noNotes: Notes = { isRecording: false, note: () => undefined };
+export const noNotes: Notes = { isRecording: false, admits: () => false, note: () => undefined };
 
 /** Passes notes on to the notes of an actor system that exists only later, under the name of one place. */
 export class NotesOfPlace {
@@ -43,8 +49,8 @@ export class NotesOfPlace {
     this.#who = who;
   }
 
-  get isRecording(): boolean {
-    return this.#notes.isRecording;
+  admits(): boolean {
+    return this.#notes.admits();
   }
 
   note(note: Omit<Note, "who">): void {

@@ -91,8 +91,11 @@ export class Recorder implements Notes {
     if (this.isRecording) this.#guarded(() => this.#actors.remove(path, root.actor));
   }
 
+  admits(): boolean {
+    return this.isRecording && this.#sender.admits("notes");
+  }
+
   note({ what, who, of, id, number, size, reason }: Note): void {
-    if (!this.isRecording || !this.#sender.admits("notes")) return;
     this.#sender.pushAdmitted({ type: "note", ms: this.#sender.ms(), what, who, of, id, number, size, reason });
   }
 

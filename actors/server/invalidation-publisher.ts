@@ -33,8 +33,9 @@ export class InvalidationPublisher {
     if (!this.#notes.isRecording) return;
     const { storage } = this.#deps;
     const who = `server/${storage}`;
-    for (const { id, tid, keys } of transactions)
-      this.#notes.note({ what: "written", who, of: storage, id, number: tid, size: keys.length });
+    for (const { id, tid, keys } of transactions) {
+      if (this.#notes.admits()) this.#notes.note({ what: "written", who, of: storage, id, number: tid, size: keys.length });
+    }
   }
 
   /** Publishes a heartbeat or goodbye. An error is only logged: clients notice the silence. */
