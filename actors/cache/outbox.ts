@@ -36,7 +36,7 @@ export interface Outgoing<C extends Claim = Claim> {
 
 /** A caller that waits for the outcome of an invalidation. */
 interface PublicationWaiter {
-  /** What it waits for. Another invalidation may have swallowed that meanwhile. */
+  /** The invalidation that it waits for. Another one may have swallowed that meanwhile. */
   readonly outgoing: Outgoing;
   readonly resolve: (outcome: Publication) => void;
   readonly reject: (reason: Error) => void;

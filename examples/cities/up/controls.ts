@@ -150,7 +150,10 @@ export class Controls implements ControlActions {
     this.#options.quit();
   }
 
-  /** Waits, for a bounded time, until the services and this process have noticed the change: answers over HTTP show it. */
+  /**
+   * Waits, for a bounded time, until the services and this process have noticed the change: later answers over HTTP
+   * show it.
+   */
   async #untilNoticed(): Promise<void> {
     const { server, broker } = this.#parts();
     const connected = server.running && broker.running;
