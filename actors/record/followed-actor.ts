@@ -22,6 +22,16 @@ interface Internals {
   readonly logic?: unknown;
 }
 
+/** An event that was sent to an actor. */
+export interface SentEvent {
+  readonly event: { readonly type: string };
+  /** The actor that sent it, and how it is followed. */
+  readonly source: AnyActorRef | undefined;
+  readonly from: Followed | undefined;
+  /** Whether a step or a snapshot of XState has shown that the actor handles this one. */
+  isShown: boolean;
+}
+
 /** An actor that is recorded, and the part of it that was sent last. */
 export interface Followed {
   /** Number of the actor in the record. It is never used again. */
@@ -44,11 +54,15 @@ export interface Followed {
   since: number | undefined;
   /** Actions that the open microstep has run. */
   actions: string[];
-  /** The event that it works on, and how the record names it. */
-  event: { readonly type: string; readonly name: string } | undefined;
+  /** Events that wait until it handles them, in order. */
+  readonly waiting: SentEvent[];
+  /** The event that it handles. */
+  event: SentEvent | undefined;
   /** Whether the open macrostep has a step in the record. */
   hasStepped: boolean;
   errors: { unsubscribe(): void } | undefined;
+  /** Address whose registration ended while it handled an event: the record still shows what comes of the event. */
+  leaving: string | undefined;
 }
 
 /** `actor` as it is followed from now on, before anything of it was sent. */
@@ -68,9 +82,11 @@ export function newlyFollowed(ref: number, actor: AnyActorRef, parent: Followed 
     reason: undefined,
     since: undefined,
     actions: [],
+    waiting: [],
     event: undefined,
     hasStepped: false,
     errors: undefined,
+    leaving: undefined,
   };
 }
 

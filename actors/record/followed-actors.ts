@@ -15,8 +15,10 @@ import {
   newlyFollowed,
   parentOf,
   pathOf,
+  type SentEvent,
 } from "./followed-actor.js";
 import type { FrameSender } from "./frame-sender.js";
+import { HandledEvents } from "./handled-events.js";
 import { SentMachines } from "./sent-machines.js";
 
 /** Part of a transition that XState names in an inspection event. */
@@ -46,6 +48,7 @@ export class FollowedActors {
   readonly #byActor = new Map<AnyActorRef, Followed>();
   readonly #systems = new Map<object, { readonly subscription: { unsubscribe(): void }; roots: number }>();
   readonly #machines: SentMachines;
+  readonly #events: HandledEvents;
   #refs = 0;
   /** Position in the turn of reading facts. */
   #factsAfter = 0;
@@ -53,6 +56,7 @@ export class FollowedActors {
   constructor(deps: FollowedActorsDeps) {
     this.#deps = deps;
     this.#machines = new SentMachines(deps.sender);
+    this.#events = new HandledEvents(deps.sender);
   }
 
   get count(): number {
@@ -68,6 +72,7 @@ export class FollowedActors {
   add(address: string, actor: AnyActorRef, describe: Describe | undefined): void {
     const known = this.#byActor.get(actor);
     if (known?.addresses.has(address) === true) {
+      if (known.leaving === address) known.leaving = undefined;
       this.#show(known);
       return;
     }
@@ -83,7 +88,14 @@ export class FollowedActors {
   /** The registration of `actor` at `address` ended. */
   remove(address: string, actor: AnyActorRef): void {
     const followed = this.#byActor.get(actor);
-    if (followed?.addresses.delete(address) !== true) return;
+    if (followed?.addresses.has(address) !== true) return;
+    this.#noteEnd(followed);
+    if (followed.event !== undefined && followed.status === "active" && followed.leaving === undefined) {
+      followed.leaving = address;
+      return;
+    }
+    followed.leaving = undefined;
+    followed.addresses.delete(address);
     this.#detach(actor);
     followed.describe = [...followed.addresses.values()].find((describe) => describe !== undefined);
     if (followed.addresses.size === 0) {
@@ -125,16 +137,16 @@ export class FollowedActors {
         this.#created(actor);
         return;
       case "@xstate.event":
-        this.#gotEvent(actor, event.sourceRef as AnyActorRef | undefined, event.event);
+        this.#sent(actor, event.sourceRef as AnyActorRef | undefined, event.event);
         return;
       case "@xstate.action":
-        if (!event.action.type.startsWith("xstate.")) this.#byActor.get(actor)?.actions.push(named(event.action.type));
+        this.#acted(actor, event.action.type);
         return;
       case "@xstate.microstep":
-        this.#stepped(actor, event.event.type, event["_transitions"]);
+        this.#stepped(actor, event.event, event["_transitions"]);
         return;
       case "@xstate.snapshot":
-        this.#settled(actor, event.snapshot);
+        this.#gotSnapshot(actor, event.event, event.snapshot);
         return;
       case "@xstate.transition":
         // XState 5.33 never emits it.
@@ -151,34 +163,32 @@ export class FollowedActors {
     this.#send(child, undefined);
   }
 
-  #gotEvent(
-    actor: AnyActorRef,
-    source: AnyActorRef | undefined,
-    { type, error }: { readonly type: string; readonly error?: unknown },
-  ): void {
+  #sent(actor: AnyActorRef, source: AnyActorRef | undefined, event: SentEvent["event"]): void {
     const from = source === undefined ? undefined : this.#byActor.get(source);
-    // A machine that throws emits no snapshot: its parent gets this event.
-    if (from !== undefined && type.startsWith("xstate.error.actor.")) this.#failed(from, error);
-    const target = this.#byActor.get(actor);
-    if (target === undefined) return;
-    target.actions.length = 0;
-    const { sender } = this.#deps;
-    if (!sender.admits("events")) {
-      target.event = undefined;
-      return;
+    if (from !== undefined) {
+      this.#events.works(from);
+      if (event.type.startsWith("xstate.done.actor.") || event.type.startsWith("xstate.error.actor.")) this.#noteEnd(from);
     }
-    const name = eventName(type, source);
-    target.event = { type, name };
-    sender.pushAdmitted({ type: "event", ms: sender.ms(), actor: target.ref, from: from?.ref, event: name });
+    const followed = this.#byActor.get(actor);
+    if (followed !== undefined) this.#events.sent(followed, { event, source, from, isShown: false });
   }
 
-  #stepped(actor: AnyActorRef, type: string, transitions: readonly NamedTransition[]): void {
+  #acted(actor: AnyActorRef, type: string): void {
     const followed = this.#byActor.get(actor);
     if (followed === undefined) return;
+    // It stops its children also when it is stopped itself, which is no event of its mailbox.
+    if (type !== "xstate.stopChild") this.#events.works(followed);
+    if (!type.startsWith("xstate.")) followed.actions.push(named(type));
+  }
+
+  #stepped(actor: AnyActorRef, event: SentEvent["event"], transitions: readonly NamedTransition[]): void {
+    const followed = this.#byActor.get(actor);
+    if (followed === undefined) return;
+    this.#events.shows(followed, event);
     const ran = followed.actions;
-    followed.actions = [];
     // The event changed nothing.
     if (transitions.length === 0 && ran.length === 0) return;
+    followed.actions = [];
     followed.hasStepped = true;
     const { sender } = this.#deps;
     if (!sender.admits("steps")) return;
@@ -190,13 +200,29 @@ export class FollowedActors {
       for (const action of inTransition) actions.add(named(actionName(action)));
     }
     for (const action of ran) actions.add(action);
-    const event = followed.event?.type === type ? followed.event.name : named(type);
-    sender.pushAdmitted({ type: "step", ms: sender.ms(), actor: followed.ref, event, guards, actions: [...actions] });
+    const { event: handled } = followed;
+    const name = eventName(event.type, handled?.event === event ? handled.source : undefined);
+    sender.pushAdmitted({ type: "step", ms: sender.ms(), actor: followed.ref, event: name, guards, actions: [...actions] });
   }
 
-  #settled(actor: AnyActorRef, snapshot: AnySnapshot): void {
+  #gotSnapshot(actor: AnyActorRef, event: SentEvent["event"], snapshot: AnySnapshot): void {
     const followed = this.#byActor.get(actor);
     if (followed === undefined) return;
+    this.#events.shows(followed, event);
+    this.#settled(followed, snapshot);
+  }
+
+  /**
+   * Records the end of `followed` if it has ended. Its parent or its owner may remove it before its last snapshot is
+   * emitted, and a machine that throws emits none.
+   */
+  #noteEnd(followed: Followed): void {
+    const snapshot = followed.actor.getSnapshot() as AnySnapshot;
+    if (followed.status === "active" && snapshot.status !== "active") this.#settled(followed, snapshot);
+  }
+
+  #settled(followed: Followed, snapshot: AnySnapshot): void {
+    this.#events.done(followed);
     const { sender } = this.#deps;
     const isMoved = followed.status === "active" && this.#noteValue(followed, snapshot.value ?? null);
     const shown = followed.describe !== undefined && !sender.isOverRate ? this.#changedFacts(followed, snapshot) : undefined;
@@ -208,17 +234,22 @@ export class FollowedActors {
     if (snapshot.status === "error") this.#failed(followed, snapshot.error);
     else if (snapshot.status !== followed.status) {
       followed.status = snapshot.status;
+      followed.waiting.length = 0;
       if (snapshot.status !== "active") sender.push({ type: "stop", ms: sender.ms(), actor: followed.ref, status: snapshot.status });
     }
     this.#lookAtChildren(followed, snapshot);
+    if (followed.leaving !== undefined) this.remove(followed.leaving, followed.actor);
   }
 
   #failed(followed: Followed, error: unknown): void {
     if (followed.status === "error") return;
+    this.#events.works(followed);
     followed.status = "error";
+    followed.waiting.length = 0;
     followed.reason = reasonOf(error);
     const { sender } = this.#deps;
     sender.push({ type: "failure", ms: sender.ms(), actor: followed.ref, reason: followed.reason });
+    if (followed.leaving !== undefined) this.remove(followed.leaving, followed.actor);
   }
 
   /** Whether the value differs from the one before. */

@@ -37,8 +37,8 @@ export interface ActorModel {
   /** Counts since it is recorded. */
   events: number;
   transitions: number;
-  /** The event that it works on, and its steps so far. */
-  open: { event: string; from: number | undefined; guards: string[]; actions: string[] } | undefined;
+  /** The event that it handles, or on which it failed, and the steps so far. `from` is as in Transition. */
+  open: { event: string; from: string | undefined; guards: string[]; actions: string[] } | undefined;
 }
 
 /**
@@ -208,7 +208,7 @@ function applyToActor(
   switch (item.type) {
     case "event":
       actor.events++;
-      actor.open = { event: item.event, from: item.from, guards: [], actions: [] };
+      actor.open = { event: item.event, from: senderOf(instance, item.from), guards: [], actions: [] };
       return;
     case "step":
       actor.open ??= { event: item.event, from: undefined, guards: [], actions: [] };
@@ -238,6 +238,11 @@ function applyToActor(
   }
 }
 
+/** Path of the actor that sent an event. */
+function senderOf({ actors }: InstanceModel, from: number | undefined): string | undefined {
+  return from === undefined ? "" : actors.get(from)?.path;
+}
+
 function endTransition({ model, instance, happened }: Reduction, actor: ActorModel, item: ItemOf<"state">, at: number): void {
   const { open, value: before } = actor;
   actor.open = undefined;
@@ -248,11 +253,10 @@ function endTransition({ model, instance, happened }: Reduction, actor: ActorMod
     actor.isSinceKnown = true;
   }
   actor.value = item.value;
-  const { event, guards = [], actions = [] } = open ?? {};
+  const { event, from, guards = [], actions = [] } = open ?? {};
   if (!isMoved && guards.length === 0 && actions.length === 0) return;
   actor.transitions++;
   model.counts.transitions++;
-  const from = open === undefined ? undefined : open.from === undefined ? "" : instance.actors.get(open.from)?.path;
   const { instance: name } = instance;
   const { path, name: machine, ref } = actor;
   const transition = { at, instance: name, path, name: machine, ref, event, from, guards, actions, before, after: item.value };

@@ -10,6 +10,8 @@ export const recordLimits = {
   recordItemsReadMax: 64 * 1024,
   /** Events, steps and notes that an instance records in a second; it counts the others, and still sends new states. */
   recordEventsPerSecondMax: 2_000,
+  /** Events of one actor that wait until it handles them: of more, the oldest are counted as left out. */
+  recordEventsWaitingMax: 10_000,
   /** Part of one core, in percent, that recording takes in a second before the instance pauses it. */
   recordCpuPercentMax: 5,
   /** Length of such a pause. */

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { assign, cancel, createActor, createMachine, fromCallback, fromPromise, raise } from "xstate";
+import { type AnyActorRef, assign, cancel, createActor, createMachine, fromCallback, fromPromise, raise } from "xstate";
 import { SimulatedClock } from "../../testing/simulated-clock.js";
 
 const fail = () => {
@@ -163,6 +163,41 @@ describe("an actor that fails", () => {
     expect(child["_parent"]).toBe(actor);
     child["_stop"]();
     expect(ended).toBe(1);
+  });
+});
+
+describe("inspection", () => {
+  test("`@xstate.event` reports an event when it is sent, and `@xstate.microstep` and `@xstate.snapshot` have the same object when it is handled", () => {
+    const seen: string[] = [];
+    const later = { type: "LATER" };
+    const machine = createMachine({
+      initial: "a",
+      states: { a: { on: { GO: { target: "b", actions: ({ self }) => self.send(later) } } }, b: { on: { LATER: "a" } } },
+    });
+    const actor = createActor(machine).start();
+    actor.system.inspect((event) => {
+      if (event.type !== "@xstate.action") seen.push(`${event.type} ${"event" in event && event.event === later ? "LATER" : "GO"}`);
+    });
+    actor.send({ type: "GO" });
+    const [sent, step, snapshot] = ["event", "microstep", "snapshot"].map((kind) => `@xstate.${kind}`);
+    expect(seen).toEqual([`${sent} GO`, `${sent} LATER`, `${step} GO`, `${snapshot} GO`, `${step} LATER`, `${snapshot} LATER`]);
+  });
+
+  test("the last snapshot of an actor that is done comes after its parent has got and handled its end", () => {
+    const seen: string[] = [];
+    const child = createMachine({ id: "child", initial: "on", states: { on: { on: { END: "off" } }, off: { type: "final" } } });
+    const machine = createMachine({
+      id: "parent",
+      initial: "waiting",
+      states: { waiting: { invoke: { src: child, id: "child", onDone: "over" } }, over: {} },
+    });
+    const actor = createActor(machine).start();
+    actor.system.inspect(({ type, actorRef }) => {
+      if (type === "@xstate.snapshot") seen.push((actorRef as AnyActorRef).id);
+    });
+    actor.getSnapshot().children["child"]?.send({ type: "END" });
+    expect(seen.at(-1)).toBe("child");
+    expect(seen.length).toBe(2);
   });
 });
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { assign, createActor, fromPromise, setup } from "xstate";
+import { assign, createActor, forwardTo, fromPromise, sendTo, setup } from "xstate";
 import { type ActorSystem, createActorSystem } from "../../../actors/system/actor-system.js";
 import { recordFrame, recordQuestion } from "../../../actors/record/frames.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
@@ -229,7 +229,107 @@ describe("the children of an actor", () => {
   });
 });
 
+/** A machine that ends in a final state. */
+const taskMachine = setup({ types: { events: {} as { type: "FINISH" } | { type: "BREAK" } } }).createMachine({
+  id: "task",
+  initial: "open",
+  states: { open: { on: { FINISH: { target: "finished" } } }, finished: { type: "final" } },
+});
+
+describe("the last transition of an actor that ends", () => {
+  test("is in the record before its parent handles the end, and removes it", async () => {
+    const machine = setup({ actors: { task: taskMachine } }).createMachine({
+      id: "boss",
+      initial: "waiting",
+      states: {
+        waiting: {
+          invoke: { src: "task", id: "task", onDone: "over" },
+          on: { FINISH: { actions: sendTo("task", { type: "FINISH" }) } },
+        },
+        over: {},
+      },
+    });
+    const boss = createActor(machine).start();
+    inside.register("boss", boss, { accepts: [] });
+    const { lines, of } = watched(outside);
+    await clock.advance(100);
+    boss.send({ type: "FINISH" });
+    await clock.advance(100);
+    expect(lines()).toEqual([
+      'boss#task FINISH: "open" -> "finished"',
+      'boss FINISH: "waiting" -> "waiting"',
+      'boss xstate.done.actor.task: "waiting" -> "over"',
+    ]);
+    expect(of("stopped").map(({ actor: { path, status } }) => `${path} ${status}`)).toEqual(["boss#task done"]);
+    expect(of("gone").map(({ actor: { path } }) => path)).toEqual(["boss#task"]);
+  });
+
+  test("is in the record when its owner ends its registration at once", async () => {
+    const task = createActor(taskMachine);
+    task.subscribe(({ status }) => {
+      if (status === "done") hide();
+    });
+    task.start();
+    const hide = inside.register("task", task, { accepts: [] });
+    const { lines, of } = watched(outside);
+    await clock.advance(100);
+    task.send({ type: "FINISH" });
+    await clock.advance(100);
+    expect(lines()).toEqual(['task FINISH: "open" -> "finished"']);
+    expect(of("stopped").map(({ actor: { status } }) => status)).toEqual(["done"]);
+  });
+
+  test("is in the record when an action of it ends its registration", async () => {
+    const machine = setup({ actions: { leave: () => hide() } }).createMachine({
+      id: "guest",
+      initial: "here",
+      states: { here: { on: { BYE: { target: "gone", actions: "leave" } } }, gone: {} },
+    });
+    const guest = createActor(machine).start();
+    const hide = inside.register("guest", guest, { accepts: [] });
+    const { lines, actors, of } = watched(outside);
+    await clock.advance(100);
+    guest.send({ type: "BYE" });
+    await clock.advance(100);
+    expect(lines()).toEqual(['guest BYE: "here" -> "gone"']);
+    expect([actors(), of("gone").length]).toEqual([[], 1]);
+    inside.register("guest", guest, { accepts: [] });
+    await clock.advance(100);
+    expect(actors()).toMatchObject([{ path: "guest", value: "gone" }]);
+  });
+
+  test("is no end of an actor that passes the end of its child on", async () => {
+    const machine = setup({ actors: { work: fromPromise<number>(() => Promise.resolve(1)), heir: gateMachine } }).createMachine({
+      id: "boss",
+      initial: "working",
+      invoke: { src: "heir", id: "heir" },
+      states: { working: { invoke: { src: "work", id: "work", onDone: { target: "over", actions: forwardTo("heir") } } }, over: {} },
+    });
+    const boss = createActor(machine, { clock }).start();
+    inside.register("boss", boss, { accepts: [] });
+    const { lines, actors } = watched(outside);
+    await clock.advance(100);
+    expect(lines()).toEqual([]);
+    expect(actors().map(({ path, status, value }) => [path, status, value])).toEqual([
+      ["boss", "active", "over"],
+      ["boss#heir", "active", "closed"],
+    ]);
+  });
+});
+
 describe("a failure", () => {
+  test("of an actor whose owner ends its registration at once is in the record", async () => {
+    const gate = createActor(gateMachine);
+    gate.subscribe({ error: () => hide() });
+    gate.start();
+    const hide = inside.register("gate", gate, { accepts: [] });
+    const { of } = watched(outside);
+    await clock.advance(100);
+    gate.send({ type: "BREAK" });
+    await clock.advance(100);
+    expect(of("failed").map(({ actor: { path, reason } }) => `${path}: ${reason}`)).toEqual(["gate: the gate broke"]);
+  });
+
   test("of a registered actor is in the record with its reason", async () => {
     const { gate } = gateAt("gate");
     const { actors, of } = watched(outside);

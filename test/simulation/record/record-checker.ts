@@ -18,6 +18,8 @@ const withoutFacts: PictureOptions = { hasFacts: false };
 const comparedOf = 4;
 const comparedOfMany = 16;
 
+const allCounted = "events, steps and notes that are recorded or counted as left out are all that happened";
+
 interface Sample {
   readonly atMs: number;
   readonly picture: Picture;
@@ -38,7 +40,7 @@ export class RecordChecker implements Judge {
   readonly #now: () => number;
   /** The actors at the moment in which a frame was sent, by instance and number of the frame. */
   readonly #samples = new Map<string, Sample>();
-  readonly #miscounts = new Map<string, Readonly<Record<string, unknown>> & { readonly atMs: number }>();
+  readonly #miscounts = new Map<string, Readonly<Record<string, unknown>> & { readonly atMs: number; readonly sentence: string }>();
   readonly #lastSample = new Map<string, string>();
 
   constructor(now: () => number) {
@@ -69,21 +71,25 @@ export class RecordChecker implements Judge {
     this.#samples.set(key, { atMs: this.#now(), picture: pictureOf(process.roots, withoutFacts) });
   }
 
-  /** When a frame has been sent, all is recorded or counted as left out. */
-  #count(process: RecordedProcess, { instance }: RecordFrame): void {
+  /** When a frame has been sent, all is recorded or counted as left out, and each transition has its cause. */
+  #count(process: RecordedProcess, frame: RecordFrame): void {
+    const { instance } = frame;
     const atMs = this.#now();
     const before = this.#miscounts.get(instance);
     // Several frames of one moment are parts of one: the last of them has the rest.
-    if (before !== undefined && before.atMs < atMs)
-      this.violated(promise, "events, steps and notes that are recorded or counted as left out are all that happened", {
-        instance,
-        ...before,
-      });
+    if (before !== undefined && before.atMs < atMs) this.violated(promise, before.sentence, { instance, ...before });
     this.#miscounts.delete(instance);
+    const difference = process.causes.frame(frame, !process.isActing);
+    if (difference !== undefined)
+      this.#miscounts.set(instance, {
+        atMs,
+        sentence: "the record names the event that caused a transition, and its sender",
+        ...difference,
+      });
     if (process.isActing) return;
     for (const kind of countedKinds) {
       const { happened, recorded } = process.counts[kind];
-      if (happened !== recorded) this.#miscounts.set(instance, { atMs, kind, happened, recorded });
+      if (happened !== recorded) this.#miscounts.set(instance, { atMs, sentence: allCounted, kind, happened, recorded });
     }
   }
 

@@ -6,6 +6,8 @@ import { assert, type Clock, type Log, type Random } from "../../../core/index.j
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { SubscribeOptions, Transport } from "../../../transport/transport.js";
 import type { plantMachine } from "./users-machines.js";
+import { Causes } from "./causes.js";
+import { tapHandled } from "./handled-tap.js";
 import { childrenOf, parentOf, type Registered } from "./truth.js";
 
 /** Counts of one kind: those that happened, and those that its frames show or count as left out. */
@@ -48,10 +50,14 @@ export class RecordedProcess {
   /** Frames that were sent. */
   frames = 0;
   isRecording = false;
+  /** The events that cause the transitions of its actors. */
+  readonly causes = new Causes(this.roots);
   #spawning: string | undefined;
   readonly #observed = new Map<object, { attached: number }>();
   /** Actors that are not yet in the snapshot of their parents. */
   readonly #born = new Map<AnyActorRef, AnyActorRef>();
+  /** Actors that handle an event and were there when they began. */
+  readonly #busy = new Set<AnyActorRef>();
   /** Number of actions in the open microstep of an actor. */
   readonly #ran = new Map<AnyActorRef, number>();
 
@@ -121,6 +127,7 @@ export class RecordedProcess {
       get: () => this.isRecording,
       set: (isRecording: boolean) => {
         this.isRecording = isRecording;
+        this.causes.begin();
         for (const counts of Object.values(this.counts)) Object.assign(counts, zero());
       },
     });
@@ -158,6 +165,18 @@ export class RecordedProcess {
     if (this.#observed.has(system)) return;
     const place = { attached: 0 };
     this.#observed.set(system, place);
+    tapHandled(system, (actor, event, handle) => {
+      if (!this.isRecording || place.attached === 0) {
+        handle();
+        return;
+      }
+      // Its registration may end meanwhile.
+      const isThere = this.#isThere(actor);
+      if (event.type !== "xstate.stop" && isThere) this.counts.events.happened++;
+      if (isThere) this.#busy.add(actor);
+      this.causes.handled(actor, event, handle);
+      this.#busy.delete(actor);
+    });
     const tap: System = system;
     const inspect = tap.inspect.bind(tap);
     inspect((event) => {
@@ -186,8 +205,8 @@ export class RecordedProcess {
         return;
       }
       case "@xstate.event":
-        this.#ran.delete(actor);
-        if (this.#isThere(actor)) this.counts.events.happened++;
+        this.causes.sent(actor, event.sourceRef as AnyActorRef | undefined, event.event);
+        if (event.event.type === "xstate.init" && this.#isThere(actor)) this.counts.events.happened++;
         return;
       case "@xstate.action":
         if (!event.action.type.startsWith("xstate.")) this.#ran.set(actor, (this.#ran.get(actor) ?? 0) + 1);
@@ -199,6 +218,7 @@ export class RecordedProcess {
         return;
       }
       case "@xstate.snapshot":
+        this.#ran.delete(actor);
         for (const [child, parent] of this.#born) if (parent === actor) this.#born.delete(child);
         return;
       case "@xstate.transition":
@@ -208,6 +228,7 @@ export class RecordedProcess {
 
   /** Whether an actor is registered, or its parent is there and has it as a child. */
   #isThere(actor: AnyActorRef): boolean {
+    if (this.#busy.has(actor)) return true;
     for (const root of this.roots.values()) if (root.actor === actor) return true;
     const parent = parentOf(actor);
     if (parent === undefined) return false;

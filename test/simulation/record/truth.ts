@@ -102,6 +102,6 @@ function textOf(facts: Readonly<Record<string, Value>>): string {
 }
 
 /** XState makes ids for actors that a machine invokes without one. */
-function nameOf({ id, src }: AnyActorRef): string {
+export function nameOf({ id, src }: AnyActorRef): string {
   return typeof src === "string" && /^\d+\.|^x:\d/.test(id) ? src : id;
 }

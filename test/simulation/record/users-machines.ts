@@ -1,5 +1,5 @@
 /** Machines of users: nested, parallel, with children of all kinds that begin, end, fail and are stopped. */
-import { assign, fromCallback, fromPromise, fromTransition, sendTo, setup, spawnChild, stopChild } from "xstate";
+import { assign, fromCallback, fromPromise, fromTransition, raise, sendTo, setup, spawnChild, stopChild } from "xstate";
 import { type Clock, delay, type Value } from "../../../core/index.js";
 
 /** The failure of an actor that a user causes. */
@@ -72,6 +72,7 @@ export type PlantEvent =
   | { type: "CLOSE" }
   | { type: "HIRE" }
   | { type: "FIRE" }
+  | { type: "RELAY" }
   | { type: "DO_NOTHING" }
   | { type: "BREAK" };
 
@@ -98,6 +99,18 @@ export const plantMachine = setup({
   context: { made: 0, hired: 0, fired: 0, job: { ms: 0, fails: false } },
   on: {
     BREAK: { actions: "breakDown" },
+    // Events to itself wait until it has handled this one.
+    RELAY: {
+      actions: [
+        sendTo(({ self }) => self, { type: "LIGHT" }),
+        sendTo(({ self }) => self, { type: "TURN" }),
+        raise({ type: "TURN" }),
+        sendTo(
+          ({ self }) => self,
+          ({ context }) => ({ type: context.made % 2 === 0 ? "FLASH" : "DARK" }),
+        ),
+      ],
+    },
     HIRE: {
       actions: [
         assign({ hired: ({ context }) => context.hired + 1 }),

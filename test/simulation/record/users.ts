@@ -129,7 +129,12 @@ export class Users implements Tenant {
     if (dice < 0.17) return { type: "BREAK" };
     if (dice < 0.19) return { type: "BREAK_LAMP" };
     if (dice < 0.22) return { type: oneOf(["SEAL", "CLOSE"], random) };
-    return { type: oneOf(["CANCEL", "LIGHT", "LIGHT", "TURN", "FLASH", "END_LAMP", "DARK", "HIRE", "HIRE", "FIRE", "DO_NOTHING"], random) };
+    return {
+      type: oneOf(
+        ["CANCEL", "LIGHT", "LIGHT", "TURN", "FLASH", "END_LAMP", "DARK", "HIRE", "HIRE", "FIRE", "RELAY", "RELAY", "DO_NOTHING"],
+        random,
+      ),
+    };
   }
 
   #sendToChild(): void {
