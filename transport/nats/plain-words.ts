@@ -1,11 +1,16 @@
-import { decodeList, isWhole, limits } from "../../core/index.js";
+import { decodeList, encodeMessage, isWhole, limits } from "../../core/index.js";
 
-export type PlainKind = "hello" | "beat" | "invalidate" | "bye";
+/** Kinds of messages that invalidate nothing. The last token of their subject names the kind. */
+export const soundKinds = ["hello", "beat", "bye"] as const;
+export type SoundKind = (typeof soundKinds)[number];
 
 /** Version of the payloads of the bus without a stream. */
-export const plainProtocol = 1;
+const protocol = 2;
 
-/** The fields of a message's payload after the version. Later versions keep them in their places. */
+/**
+ * Payload of a message. Its subject has all else: the kind of the message, or the tag that it invalidates. Later
+ * versions keep these fields in their places, after the version.
+ */
 export interface PlainWord {
   readonly publisher: string;
   /** A safe integer from 0. */
@@ -13,17 +18,15 @@ export interface PlainWord {
   readonly id: string;
 }
 
-/** The same with the kind and tag of the message, unchecked. */
-export interface ReadPlainWord extends PlainWord {
-  readonly kind: unknown;
-  readonly tag: unknown;
+export function writePlainWord({ publisher, number, id }: PlainWord): Uint8Array {
+  return encodeMessage([protocol, publisher, number, id]);
 }
 
 /** Undefined: `payload` is not a message of any version. */
-export function readPlainWord(payload: Uint8Array): ReadPlainWord | undefined {
-  const [version, kind, publisher, number, id, tag] = decodeList(payload) ?? [];
+export function readPlainWord(payload: Uint8Array): PlainWord | undefined {
+  const [version, publisher, number, id] = decodeList(payload) ?? [];
   if (!Number.isSafeInteger(version) || !isText(publisher) || !isText(id)) return undefined;
-  return isWhole(number) ? { kind, publisher, number, id, tag } : undefined;
+  return isWhole(number) ? { publisher, number, id } : undefined;
 }
 
 const isText = (value: unknown): value is string => typeof value === "string" && value.length <= limits.keyBytesMax;

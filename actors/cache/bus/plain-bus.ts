@@ -1,9 +1,9 @@
 import { type Actor } from "xstate";
 import { plainBusMachine } from "../../../machines/cache/plain-bus.js";
-import { ClosedError, encodeMessage, type NotAuthorizedError, type SeamOptions, type Tag } from "../../../core/index.js";
+import { ClosedError, type NotAuthorizedError, type SeamOptions, type Tag } from "../../../core/index.js";
 import type { BusPosition, BusState, BusVersion } from "../../../transport/bus.js";
 import { busPace, type BusPaceOptions } from "../../../transport/bus-pace.js";
-import { type PlainKind, plainProtocol, type PlainWord, readPlainWord, type ReadPlainWord } from "../../../transport/nats/plain-words.js";
+import { type PlainWord, readPlainWord, type SoundKind, soundKinds, writePlainWord } from "../../../transport/nats/plain-words.js";
 import { type HeardAt, PlainPublishers } from "../../../transport/nats/plain-publishers.js";
 import { hearEarlierNodes } from "../../../transport/nats/earlier-nodes.js";
 import { RareWarning } from "../../../transport/rare-warning.js";
@@ -231,17 +231,17 @@ class PlainBus extends DrivenBus implements BusWithMachine {
   #send(publication: Publication): void {
     const { number, id, tag } = publication;
     publication.sentAt = this.clock.monotonic();
-    this.#write(`tag.${tagSubject(tag)}`, [plainProtocol, "invalidate", this.#self, number, id, tag]);
+    this.#write(`tag.${tagSubject(tag)}`, { publisher: this.#self, number, id });
   }
 
-  #say(kind: Exclude<PlainKind, "invalidate">, number = this.#number, id = String(++this.#soundings)): void {
+  #say(kind: SoundKind, number = this.#number, id = String(++this.#soundings)): void {
     this.#sounds.sent(id, this.clock.monotonic(), kind === "hello");
-    this.#write(kind, [plainProtocol, kind, this.#self, number, id, ""]);
+    this.#write(kind, { publisher: this.#self, number, id });
   }
 
-  #write(subject: string, fields: readonly unknown[]): void {
+  #write(subject: string, word: PlainWord): void {
     try {
-      this.#transport.publish(`${this.#subject}.${subject}`, encodeMessage(fields));
+      this.#transport.publish(`${this.#subject}.${subject}`, writePlainWord(word));
     } catch (error) {
       // The link is gone. The next one gets all publications that have not come back.
       this.log.debug({ err: error, subject }, "nothing can be published now");
@@ -254,21 +254,13 @@ class PlainBus extends DrivenBus implements BusWithMachine {
     if (path.startsWith("tag.")) {
       const tag = tagOfSubject(path.slice(4));
       if (tag === undefined) this.#faults.warn({ subject });
-      else this.#takeInvalidation(tag, this.#checked(word, "invalidate", tag));
+      else this.#takeInvalidation(tag, word);
       return;
     }
-    const kind = sounds.find((each) => each === path);
-    const read = kind && this.#checked(word, kind);
-    if (kind === undefined || read === undefined) this.#faults.warn({ subject });
-    else if (read.publisher === this.#self) this.#takeOwn(kind, read);
-    else this.#takeOthers(kind, read);
-  }
-
-  /** Undefined: the payload contradicts the subject. */
-  #checked(word: ReadPlainWord | undefined, kind: PlainKind, tag?: Tag): PlainWord | undefined {
-    if (word?.kind === kind && (tag === undefined || word.tag === tag)) return word;
-    if (tag !== undefined) this.#faults.warn({ tag, kind: word?.kind, named: word?.tag });
-    return undefined;
+    const kind = soundKinds.find((each) => each === path);
+    if (kind === undefined || word === undefined) this.#faults.warn({ subject });
+    else if (word.publisher === this.#self) this.#takeOwn(kind, word);
+    else this.#takeOthers(kind, word);
   }
 
   /** Invalidates the tag of the subject. The payload cannot prevent that. */
@@ -297,7 +289,7 @@ class PlainBus extends DrivenBus implements BusWithMachine {
     resolve({ epoch: this.#epoch, sequence: this.#sequence });
   }
 
-  #takeOwn(kind: PlainKind, { id }: PlainWord): void {
+  #takeOwn(kind: SoundKind, { id }: PlainWord): void {
     const sound = this.#sounds.echoed(id);
     if (sound === undefined) return;
     const isGreeting = kind === "hello" && sound.isGreeting;
@@ -320,7 +312,7 @@ class PlainBus extends DrivenBus implements BusWithMachine {
     this.waiters.resolve();
   }
 
-  #takeOthers(kind: PlainKind, { publisher, number }: PlainWord): void {
+  #takeOthers(kind: SoundKind, { publisher, number }: PlainWord): void {
     const missed = this.#publishers.heard(publisher, number, this.#heardNow());
     if (missed !== undefined) this.#reset(missed);
     if (kind === "bye") this.#publishers.forget(publisher);
@@ -342,5 +334,3 @@ class PlainBus extends DrivenBus implements BusWithMachine {
     return { epoch: this.#epoch, sequence: this.#sequence, time: this.clock.now() };
   }
 }
-
-const sounds = ["hello", "beat", "bye"] as const satisfies readonly PlainKind[];

@@ -43,7 +43,7 @@ export class PublishersHeard {
           subject,
           (message) => {
             handler(message);
-            this.#take(message);
+            this.#take(message, subject);
           },
           options,
         ),
@@ -53,11 +53,13 @@ export class PublishersHeard {
     };
   }
 
-  #take({ payload }: Message): void {
+  /** `pattern` is `<prefix>.>`. */
+  #take({ subject, payload }: Message, pattern: string): void {
     const word = readPlainWord(payload);
-    if (word === undefined || word.kind === "invalidate") return;
+    const path = subject.slice(pattern.length - 1);
+    if (word === undefined || path.startsWith("tag.")) return;
     this.#heard(word.publisher, word.number);
-    if (word.kind === "bye") this.#lastMs.delete(word.publisher);
+    if (path === "bye") this.#lastMs.delete(word.publisher);
     else this.#lastMs.set(word.publisher, this.#now());
   }
 }

@@ -4,6 +4,7 @@ import { tagTokens } from "../../../../transport/jetstream/messages.js";
 import { encodeMessage } from "../../../../core/index.js";
 import { natsBusSetup, type NatsBusSetup } from "../../../support/nats-buses.js";
 import { type BusNode, busPace, HeardBus } from "../../../../testing/suites/bus.js";
+import { soundKinds } from "../../../../transport/nats/plain-words.js";
 import { createPlainBus } from "../../../../actors/cache/bus/plain-bus.js";
 
 let setup: NatsBusSetup;
@@ -57,20 +58,19 @@ async function follow() {
   return { ...node, heard };
 }
 
-function say(...word: readonly unknown[]): void {
-  const [, kind, , , , tag] = word;
-  raw.publish(`zooid.p.invalidations.${kind === "invalidate" ? tagTokens(String(tag)) : String(kind)}`, encodeMessage(word));
+function say(path: string, ...word: readonly unknown[]): void {
+  raw.publish(`zooid.p.invalidations.${path}`, encodeMessage(word));
 }
-const invalidates = (number: number, tag: string) => say(1, "invalidate", "other", number, `id-${number}`, tag);
+const invalidates = (number: number, tag: string) => say(tagTokens(tag), 2, "other", number, `id-${number}`);
 
 describe("numbers of a publisher", () => {
   test("all publications are delivered, a copy once more, and heartbeats with the same number are no reset", async () => {
     const { heard } = await follow();
-    say(1, "hello", "other", 0, "x", "");
+    say("hello", 2, "other", 0, "x");
     for (const number of [1, 2, 2, 1, 3]) invalidates(number, `t:${number}`);
-    say(1, "beat", "other", 3, "", "");
+    say("beat", 2, "other", 3, "");
     await heard.until(({ tags }) => tags.includes("t:3"));
-    say(1, "bye", "other", 3, "", "");
+    say("bye", 2, "other", 3, "");
     invalidates(4, "last");
     await heard.until(({ tags }) => tags.includes("last"));
     expect(heard.tags).toEqual(["t:1", "t:2", "t:2", "t:1", "t:3", "last"]);
@@ -79,23 +79,23 @@ describe("numbers of a publisher", () => {
 
   test("a heartbeat with a higher number than was received is a reset, a jump before it is none", async () => {
     const { heard } = await follow();
-    say(1, "hello", "other", 0, "x", "");
+    say("hello", 2, "other", 0, "x");
     invalidates(1, "a");
     invalidates(3, "c");
     await heard.until(({ tags }) => tags.includes("c"));
     expect(heard.count("reset")).toBe(1);
-    say(1, "beat", "other", 3, "", "");
+    say("beat", 2, "other", 3, "");
     await heard.until((heard) => heard.count("reset") === 2);
     invalidates(4, "d");
-    say(1, "beat", "other", 5, "", "");
+    say("beat", 2, "other", 5, "");
     await heard.until((heard) => heard.count("reset") === 3);
     expect(heard.tags).toEqual(["a", "c", "d"]);
   });
 
   test("an unknown publisher that has published before is a reset, one that has not is none", async () => {
     const { heard } = await follow();
-    say(1, "beat", "new", 0, "", "");
-    say(1, "beat", "old", 7, "", "");
+    say("beat", 2, "new", 0, "");
+    say("beat", 2, "old", 7, "");
     await heard.until((heard) => heard.count("reset") === 2);
     expect(heard.count("reset")).toBe(2);
   });
@@ -103,18 +103,18 @@ describe("numbers of a publisher", () => {
   test("a publisher that falls silent is a reset, a publisher that says goodbye is none", async () => {
     const { heard, bus } = await follow();
     const since = bus.heardAt;
-    say(1, "beat", "leaving", 0, "", "");
-    say(1, "bye", "leaving", 0, "", "");
+    say("beat", 2, "leaving", 0, "");
+    say("bye", 2, "leaving", 0, "");
     await heard.until(() => bus.heardAt > since + 1.5 * busPace.heartbeatTimeoutMs);
     expect(heard.count("reset")).toBe(1);
-    say(1, "beat", "dying", 0, "", "");
+    say("beat", 2, "dying", 0, "");
     await heard.until((heard) => heard.count("reset") === 2);
   });
 
   test("a goodbye with a higher number than was received is a reset", async () => {
     const { heard } = await follow();
     invalidates(1, "a");
-    say(1, "bye", "other", 2, "", "");
+    say("bye", 2, "other", 2, "");
     await heard.until((heard) => heard.count("reset") === 2);
   });
 
@@ -150,12 +150,15 @@ describe("messages from outside", () => {
   test("a message that is not of the protocol changes nothing", async () => {
     const { heard, bus } = await follow();
     const before = bus.state;
-    for (const word of [[1], [1, "other", "x", 1, "", ""], [1, "bye", 3, 1, "", ""], ["1"]]) say(...word);
-    say(1, "beat", "x".repeat(10_000), 5, "", "");
+    for (const word of [[], [2], [2, 3, 1, ""], [2, "x", "1", ""], [2, "x", 1, 3], ["2"]])
+      for (const kind of soundKinds) say(kind, ...word);
+    say("beat", 2, "x".repeat(10_000), 5, "");
     for (const subject of ["beat", "hello", "tag", "tag.=zz", "other"]) {
       raw.publish(`zooid.p.invalidations.${subject}`, Buffer.from([0xc1, 1, 2]));
-      raw.publish(`zooid.p.invalidations.${subject}`, encodeMessage([1, "invalidate", "x", 2 ** 53 - 2, "id", ""]));
+      raw.publish(`zooid.p.invalidations.${subject}`, encodeMessage([2, "x", -1, "id"]));
     }
+    say("other", 2, "x", 2 ** 53 - 2, "id");
+    say("tag.=zz", 2, "x", 2 ** 53 - 2, "id");
     await raw.flush();
     await bus.publish("after", "1");
     expect(heard.tags).toEqual(["after"]);
@@ -171,7 +174,7 @@ describe("messages from outside", () => {
 
   test("every message on the subject of a tag is an invalidation of that tag, and of no other", async () => {
     const { heard } = await follow();
-    for (const payload of [Buffer.from([0xc1, 1]), encodeMessage([1, "invalidate", "x", -1, "id", ""]), encodeMessage([2, "clear"])]) {
+    for (const payload of [Buffer.from([0xc1, 1]), encodeMessage([2, "x", -1, "id"]), encodeMessage([3, "clear"])]) {
       raw.publish("zooid.p.invalidations.tag.a.b-c", payload);
     }
     await heard.until(({ tags }) => tags.length === 3);
@@ -180,14 +183,14 @@ describe("messages from outside", () => {
 
   test("a heartbeat of a later version counts if its first fields are the same, else it changes nothing", async () => {
     const { heard, bus } = await follow();
-    say(2, "beat", "later", 0, "x", "", "and more");
+    say("beat", 3, "later", 0, "x", "and more");
     invalidates(1, "a");
-    say(2, "beat", "unlike");
-    say(2, "beat", { publisher: "unlike" }, 5);
+    say("beat", 3, "unlike");
+    say("beat", 3, { publisher: "unlike" }, 5);
     await raw.flush();
     await bus.publish("after", "1");
     expect(heard.count("reset")).toBe(1);
-    say(2, "beat", "later", 7, "x", "", "and more");
+    say("beat", 3, "later", 7, "x", "and more");
     await heard.until((heard) => heard.count("reset") === 2);
   });
 });

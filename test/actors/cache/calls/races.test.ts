@@ -273,8 +273,8 @@ describe("a message of the bus that names no tag", () => {
     const raw = broker.connect();
     await clock.advance(1_000);
     expect(cache.stats().bus?.type).toBe("following");
-    notTags.forEach(([tag, tokens], index) =>
-      raw.publish(`zooid.zooid.invalidations.tag.${tokens}`, encodeMessage([1, "invalidate", "other", index + 1, `id-${index}`, tag])),
+    notTags.forEach(([, tokens], index) =>
+      raw.publish(`zooid.zooid.invalidations.tag.${tokens}`, encodeMessage([2, "other", index + 1, `id-${index}`])),
     );
     await clock.advance(100);
     expect(cache.stats().tags).toBe(1);
