@@ -1,6 +1,7 @@
 /** The description of a machine as plain data: for pictures, JSON and programs. */
 import type { AnyStateMachine, AnyStateNode } from "xstate";
 import { limits, MalformedMessageError } from "../../core/index.js";
+import { statePathText } from "./state-path.js";
 
 /** A machine: its states, and the transitions between them. Every guard, action and delay is given by its name. */
 export interface MachineDescription extends StateDescription {
@@ -28,7 +29,10 @@ export interface TransitionDescription {
   readonly on: string;
   readonly guard?: string;
   readonly actions?: readonly string[];
-  /** Paths of states, names with `.` between; absent if the transition has no target. */
+  /**
+   * Paths of states, names with `.` between; absent if the transition has no target. A `.` or `\` in a name has a `\`
+   * before it.
+   */
   readonly target?: readonly string[];
 }
 
@@ -73,7 +77,7 @@ function describeTransition(transition: Transition, node: AnyStateNode, sources:
     on: eventName(transition.eventType, node, sources),
     ...(guard === undefined ? {} : { guard: guardName(guard) }),
     ...listed("actions", transition.actions.map(actionName)),
-    ...(target === undefined ? {} : { target: target.map((each) => each.path.join(".")) }),
+    ...(target === undefined ? {} : { target: target.map((each) => statePathText(each.path)) }),
   };
 }
 

@@ -1,10 +1,11 @@
 /** A machine as boxes and arrows with texts, before anything has a place. */
 import { limits } from "../../core/index.js";
 import type { MachineDescription, StateDescription, TransitionDescription } from "./description.js";
+import { statePathText } from "./state-path.js";
 
 /** A state as a box. */
 export interface Box {
-  /** Path of the state, names with `.` between; "" for the machine itself. */
+  /** Path of the state, as statePathText writes it; "" for the machine itself. */
   readonly id: string;
   readonly name: string;
   readonly type: StateDescription["type"];
@@ -46,7 +47,7 @@ export function sceneOf(machine: MachineDescription): Scene {
 }
 
 function boxOf(state: StateDescription, path: readonly string[], name: string, ids: Set<string>, arrows: Arrow[]): Box {
-  const id = path.join(".");
+  const id = statePathText(path);
   ids.add(id);
   const byTarget = new Map<string, Label[]>();
   const lines = [
@@ -65,7 +66,7 @@ function boxOf(state: StateDescription, path: readonly string[], name: string, i
   }
   for (const [to, labels] of byTarget) arrows.push({ from: id, to, labels });
   const boxes = Object.entries(state.states ?? {}).map(([inner, child]) => boxOf(child, [...path, inner], inner, ids, arrows));
-  const initial = state.initial === undefined ? undefined : [...path, state.initial].join(".");
+  const initial = state.initial === undefined ? undefined : statePathText([...path, state.initial]);
   return { id, name: shownText(name), type: state.type, lines: lines.map(shownText), initial, boxes };
 }
 

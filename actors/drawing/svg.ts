@@ -17,6 +17,7 @@ import {
 import { descriptionOf, type DrawingOptions } from "./mermaid.js";
 import type { Point } from "./rectangle.js";
 import { shownText } from "./scene.js";
+import { statePathText } from "./state-path.js";
 import { textWidth } from "./text-width.js";
 
 const style = `
@@ -154,9 +155,9 @@ function escaped(text: string): string {
 
 /** Ids of all states in `value`, outer ones too. */
 function statesOf(value: StateValue, path: readonly string[]): readonly string[] {
-  if (typeof value === "string") return [[...path, value].join(".")];
+  if (typeof value === "string") return [statePathText([...path, value])];
   return Object.entries(value).flatMap(([name, child]) => {
     const at = [...path, name];
-    return [at.join("."), ...(child === undefined ? [] : statesOf(child, at))];
+    return [statePathText(at), ...(child === undefined ? [] : statesOf(child, at))];
   });
 }

@@ -88,6 +88,38 @@ test("guards, actions and actors without a name are shown as unnamed", () => {
   expect(machineToMermaid(careless).match(/\(unnamed\)/g)).toHaveLength(4);
 });
 
+test("states whose names differ are different in a picture", () => {
+  const states = { ein: {}, 开门: {}, 关门: {}, "a-b": {}, "a b": {}, a: { initial: "b", states: { b: {} } }, a__b: {}, "a.b": {} };
+  const machine = createMachine({
+    id: "names",
+    initial: "ein",
+    states: { ...states, last: { on: { GO: "关门", BACK: "a\\.b", IN: "a.b" } } },
+  });
+  const picture = machineToMermaid(machine);
+  const declared = [...picture.matchAll(/^ *(?:state "([^"]*)" as )?(\w+)(?: \{)?$/gm)].map(([, name, id]) => [name ?? id, id] as const);
+  expect(declared.map(([name]) => name)).toEqual(["ein", "开门", "关门", "a-b", "a b", "a", "b", "a__b", "a.b", "last"]);
+  expect(new Set(declared.map(([, id]) => id)).size).toBe(declared.length);
+  const idOf = (wanted: string) => declared.find(([name]) => name === wanted)?.[1];
+  expect(picture).toContain(`last --> ${idOf("关门")} : GO\n`);
+  expect(picture).toContain(`last --> ${idOf("a.b")} : BACK\n`);
+  expect(picture).toContain(`last --> ${idOf("b")} : IN\n`);
+  expect(machineToMermaid(machine, { current: "关门" })).toContain(`class ${idOf("关门")} current\n`);
+});
+
+test("characters with a meaning in Mermaid are codes, and each text stays in its line", () => {
+  const inner = { 'say "no"; #1': { on: { "a:b\nc": { guard: "n < 3", target: "constructor" } } }, constructor: {}, "": {} };
+  const picture = machineToMermaid(createMachine({ id: "odd", initial: "constructor", states: inner, on: { ALL: "#odd" } }));
+  expect(picture).toBe(`stateDiagram-v2
+  [*] --> constructor_
+  state "say #34;no#34;#59; #35;1" as say__no____1
+  say__no____1 --> constructor_ : a#58;b c [n #60; 3]
+  state "constructor" as constructor_
+  state "(no name)" as _
+  any__of : in every state
+  any__of --> constructor_ : ALL
+`);
+});
+
 test("a delay that is a number is shown with its unit", () => {
   const light = createMachine({ id: "light", initial: "red", states: { red: { after: { 50: "green" } }, green: {} } });
   expect(machineToMermaid(light)).toContain("red --> green : after 50 ms\n");

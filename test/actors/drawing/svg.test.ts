@@ -48,6 +48,21 @@ describe("the image of a machine", () => {
     expect(marked(nested)).toEqual(['<rect class="box outer current', '<rect class="box current']);
   });
 
+  test("distinguishes a state with a dot in its name from an inner state", async () => {
+    const machine = createMachine({
+      initial: "a.b",
+      states: {
+        "a.b": { on: { IN: "a.b" } },
+        a: { initial: "b", states: { b: { on: { OUT: "#last" } } } },
+        last: { id: "last", on: { BACK: "a\\.b" } },
+      },
+    });
+    const svg = await machineToSvg(machine, { current: "a.b" });
+    expect(svg.match(/<rect class="box/g)).toHaveLength(5);
+    expect(svg.match(/<rect class="box[^"]*current/g)).toHaveLength(1);
+    expect(svg.match(/<path class="arrow"/g)).toHaveLength(5);
+  });
+
   test("is well-formed for every kind of name", async () => {
     const names = [
       `<&"'>`,
