@@ -1,25 +1,16 @@
 import { join } from "node:path";
-import { createActorSystem, type Transport } from "../actors/index.js";
+import { createActorSystem } from "../actors/index.js";
 import { DiskFullError, type Log } from "../index.js";
 import { openLmdbStore, startStorageServer, type StorageOptions, type StorageServer, type StorageServerOptions } from "../server.js";
-import { systemRandom, systemClock } from "../core/index.js";
 import { makeFolder } from "../storage/kv/make-folder.js";
 import { CommandError } from "./failure.js";
 
-export interface ServeFoldersOptions {
+/** Options of a storage server that keeps its storages in folders. */
+export interface ServeFoldersOptions extends Omit<StorageServerOptions, "storages" | "system"> {
   /** Folder of each storage, by its name. */
   readonly folders: ReadonlyMap<string, string>;
-  readonly realm: string;
-  /** Not closed with the server. */
-  readonly transport: Transport;
   readonly log: Log;
-  readonly onFatal: (error: unknown) => void;
-  readonly readOnly?: boolean;
-  readonly takeOver?: boolean;
-  /** Ends a start that waits. */
-  readonly signal?: AbortSignal;
   readonly storageBounds?: Omit<StorageOptions, "open">;
-  readonly serverBounds?: Pick<StorageServerOptions, "transactionTimeoutMs" | "sessionTimeoutMs" | "heartbeatIntervalMs">;
 }
 
 export interface ServedFolders {
@@ -31,37 +22,14 @@ export interface ServedFolders {
 /**
  * Starts a storage server of folders, whose machines have addresses. Rejects with the errors of `startStorageServer`.
  */
-export async function serveFolders(options: ServeFoldersOptions): Promise<ServedFolders> {
-  const {
-    folders,
-    realm,
-    transport,
-    log,
-    onFatal,
-    readOnly = false,
-    takeOver = false,
-    signal,
-    storageBounds = {},
-    serverBounds = {},
-  } = options;
-  const seams = { clock: systemClock, random: systemRandom, log };
-  const system = createActorSystem({ realm, transport, ...seams });
+export async function serveFolders({ folders, storageBounds = {}, ...options }: ServeFoldersOptions): Promise<ServedFolders> {
+  const { log } = options;
+  const system = createActorSystem(options);
   const storages = Object.fromEntries(
     Array.from(folders, ([storage, folder]) => [storage, { open: () => openLmdbStore({ folder, log }), ...storageBounds }]),
   );
   try {
-    const server = await startStorageServer({
-      realm,
-      storages,
-      transport,
-      system,
-      ...seams,
-      readOnly,
-      takeOver,
-      signal,
-      ...serverBounds,
-      onFatal,
-    });
+    const server = await startStorageServer({ ...options, storages, system });
     return { server, close: () => server.close().finally(() => system.close()) };
   } catch (error) {
     system.close();

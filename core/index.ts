@@ -20,7 +20,6 @@ export * from "./options.js";
 export * from "./ordered-index.js";
 export * from "./pace.js";
 export * from "./range-set.js";
-export * from "./seams.js";
 export * from "./secret.js";
 export * from "./transaction.js";
 export * from "./tag.js";

@@ -1,7 +1,8 @@
-import type { Seams } from "./seams.js";
+import { type Clock, systemClock } from "./clock.js";
+import { type Random, systemRandom } from "./random.js";
 import { InvalidOptionError } from "./errors.js";
 import { limits } from "./limits.js";
-import { silentLog } from "./log.js";
+import { type Log, silentLog } from "./log.js";
 import { didYouMean } from "./similar-name.js";
 
 /** Throws InvalidOptionError unless `value` is a name: one token of a subject. */
@@ -38,6 +39,28 @@ export function checkMethods(option: string, value: unknown, methods: readonly s
 /** Throws InvalidOptionError unless `log` is undefined or a logger. */
 export function checkLog(log: unknown): void {
   checkMethods("log", log, Object.keys(silentLog));
+}
+
+/** The world around a part: time, chance and a log. Tests and simulation give their own. */
+export interface Seams {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+/** Seams that a user may give. */
+export interface SeamOptions {
+  /** Source of time, for tests. Default: the system's clocks. */
+  readonly clock?: Clock | undefined;
+  /** Source of random ids, for tests. Default: the system's. */
+  readonly random?: Random | undefined;
+  /** Any pino logger. Default: nothing is logged. */
+  readonly log?: Log | undefined;
+}
+
+/** The given seams, and those of the system in place of the others. */
+export function seamsOf({ clock = systemClock, random = systemRandom, log = silentLog }: SeamOptions): Seams {
+  return { clock, random, log };
 }
 
 /** Seams whose types are still to be checked. */

@@ -63,7 +63,7 @@ function generatedParts(): Map<string, string> {
     ["storage options", optionTable([["actors/server/options.ts", "StorageOptions"]])],
     ["read options", optionTable([["actors/client/interface.ts", "ReadOptions"]])],
     ["transact options", optionTable([["actors/client/interface.ts", "TransactOptions"]])],
-    ["cache options", optionTable([["actors/cache/options.ts", "CacheOptions"], seams])],
+    ["cache options", optionTable([["actors/cache/urls.ts", "BusOptions"], ["actors/cache/options.ts", "CacheOptions"], seams])],
     ["cacheable options", optionTable([["actors/cache/cacheable-options.ts", "CacheableOptions"]])],
     ["route options", optionTable([["fastify/route-rules.ts", "RouteCaching"]])],
     ["zoocache", zoocacheTables()],
@@ -166,7 +166,7 @@ function errorTable(): string {
 }
 
 /** Declaration of the options for time, randomness and log. */
-const seams = ["core/seams.ts", "SeamOptions"] as const;
+const seams = ["core/options.ts", "SeamOptions"] as const;
 
 /** Declarations of the options of `connect`: all options of an interface, or the named ones. */
 const connectOptions: readonly (readonly [file: string, declaration: string, names?: readonly string[]])[] = [

@@ -34,10 +34,7 @@ export interface GetOrSetOptions extends RuleOptions {
 }
 
 /** Counts and state of a cache. */
-export interface CacheStats extends CallCounts, IntakeCounts, BucketCounts {
-  readonly entries: number;
-  readonly bytes: number;
-  readonly evictions: number;
+export interface CacheStats extends CallCounts, IntakeCounts, BucketCounts, EntryStats {
   /** The folder, if the cache has one. The fields above count the memory in front of it. */
   readonly disk: EntryStats | undefined;
   /** Tags that have their own versions at this node. */

@@ -1,37 +1,21 @@
 import type { ValueMode } from "../../storage/results/kept-value.js";
-import type { Bus } from "../../transport/bus.js";
 import { natsOptionNames, type OpenTransportOptions } from "../../transport/open.js";
-import type { Transport } from "../../transport/transport.js";
 import { asDurationIfGiven, type Duration, InvalidOptionError, isWhole, limits, seamsOf, type SeamOptions } from "../../core/index.js";
-import { busOf, storageOf } from "./urls.js";
+import { type BusOptions, busOf, storageOf } from "./urls.js";
 import { checkChoice, checkMethods, checkName, checkNames, checkSeams } from "../../core/options.js";
 
 /** Where results are kept and for how long, and how the nodes of a cache reach each other. All are optional. */
-export interface CacheOptions extends Partial<Pick<OpenTransportOptions, (typeof natsOptionNames)[number]>>, SeamOptions {
+export interface CacheOptions extends BusOptions, Partial<Pick<OpenTransportOptions, (typeof natsOptionNames)[number]>>, SeamOptions {
   /**
    * Where results are kept: `memory:`; `lmdb:` and a folder of this process alone; or `nats://host:4222/bucket`, which
    * nodes share. Memory is in front of a folder and of a bucket. Default: `memory:`.
    */
   readonly storageUrl?: string | undefined;
   /**
-   * The broker over which nodes send each other invalidations: `nats://…`, several addresses separated by commas, or
-   * `ws://…` of `serveBroker`. Default: the broker of the bucket; without a bucket this process is alone.
-   */
-  readonly busUrl?: string | undefined;
-  /**
-   * `jetstream`: a stream keeps invalidations for nodes that were disconnected. `nats`: such nodes discard their
-   * results. Default: `jetstream`.
-   */
-  readonly busKind?: "jetstream" | "nats" | undefined;
-  /**
    * Number of brokers in a cluster that keep each message of the stream: 1, 3 or 5. An existing stream keeps its own
    * number. Default: 1.
    */
   readonly replicas?: number | undefined;
-  /** A transport of your own, instead of busUrl. It is not closed with the cache. */
-  readonly transport?: Transport | undefined;
-  /** A bus of your own, instead of one over busUrl or transport. It is closed with the cache. */
-  readonly bus?: Bus | undefined;
   /** Nodes with the same prefix share invalidations and keys. Default: `zooid`. */
   readonly prefix?: string | undefined;
   /** Name of this node, for people and for `zooid cache`. Default: a random id, new at each start. */

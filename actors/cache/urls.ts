@@ -1,6 +1,6 @@
 import type { Bus } from "../../transport/bus.js";
-import { natsAddress } from "../../transport/nats/address.js";
 import type { Transport } from "../../transport/transport.js";
+import { natsAddress } from "../../transport/nats/address.js";
 import { InvalidOptionError } from "../../core/index.js";
 
 /** Where results are kept, besides memory. */
@@ -12,10 +12,20 @@ export type CacheStorage =
 
 /** The options of a cache that select its bus. */
 export interface BusOptions {
-  readonly bus?: Bus | undefined;
+  /**
+   * The broker over which nodes send each other invalidations: `nats://…`, several addresses separated by commas, or
+   * `ws://…` of `serveBroker`. Default: the broker of the bucket; without a bucket this process is alone.
+   */
   readonly busUrl?: string | undefined;
+  /**
+   * `jetstream`: a stream keeps invalidations for nodes that were disconnected. `nats`: such nodes discard their
+   * results. Default: `jetstream`.
+   */
   readonly busKind?: "jetstream" | "nats" | undefined;
+  /** A transport of your own, instead of busUrl. It is not closed with the cache. */
   readonly transport?: Transport | undefined;
+  /** A bus of your own, instead of one over busUrl or transport. It is closed with the cache. */
+  readonly bus?: Bus | undefined;
 }
 
 /** The bus that connects the nodes. */

@@ -1,8 +1,8 @@
+import type { ClientConnectionOptions } from "./connection/connection-options.js";
 import type { AnyActor } from "xstate";
-import type { ClientCache } from "../../storage/client-cache/client-cache.js";
 import type { Tid, Seams } from "../../core/index.js";
 import type { CommitBatches } from "./commit-batches.js";
-import type { ClientConnection, RegisterActor } from "./connection/connection.js";
+import type { ClientConnection } from "./connection/connection.js";
 import type { Loader } from "./loader.js";
 import type { Committed, Invalidation } from "../protocol/messages.js";
 import type { Notes } from "../record/notes.js";
@@ -19,15 +19,14 @@ export interface CommitUnderWay {
   giveUp(): void;
 }
 
+/** Parts that its connection uses, too. */
+type Shared = "client" | "storage" | "cache" | "waitTimeoutMs" | "register";
+
 /** The parts of a client that its transactions share. */
-export interface ClientCore extends Seams {
-  readonly client: string;
-  readonly storage: string;
-  readonly cache: ClientCache;
+export interface ClientCore extends Seams, Pick<ClientConnectionOptions, Shared> {
   readonly connection: ClientConnection;
   readonly loader: Loader;
   readonly validators: ValidatorTable;
-  readonly waitTimeoutMs: number;
   /** Commits that fit in one message. */
   readonly batches: CommitBatches;
   /** Transactions that are voted or in doubt, by id. */
@@ -36,8 +35,6 @@ export interface ClientCore extends Seams {
   nextTransactionId(): string;
   /** Where the steps of its commits are noted while a process watches. */
   readonly notes: Notes;
-  /** Gives an actor of the client its address. */
-  readonly register: RegisterActor;
   /**
    * Incremented when the cache belonged to another history and was dropped. Transactions that began before cannot
    * continue.

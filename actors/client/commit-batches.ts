@@ -1,17 +1,12 @@
 import { createActor, type Actor } from "xstate";
 import { committingMachine, type CommittingEvent } from "../../machines/client/committing.js";
-import { detachedClock, type Seams } from "../../core/index.js";
-import type { RegisterActor } from "./connection/shown-machines.js";
+import { detachedClock } from "../../core/index.js";
+import type { ClientConnectionOptions } from "./connection/connection-options.js";
 
 /** The machine goes to idle at most this much late. Shorter than a person can see, and long against a commit. */
 const lookDelayMs = 10;
 
-export interface CommitBatchesOptions extends Pick<Seams, "clock" | "log"> {
-  readonly client: string;
-  readonly storage: string;
-  /** Gives an actor of the client its address, until the returned function is called. */
-  readonly register: RegisterActor;
-}
+export type CommitBatchesOptions = Pick<ClientConnectionOptions, "client" | "storage" | "clock" | "log" | "register">;
 
 /**
  * Counts the commits under way that fit in one message, and shows them as a machine. A commit calls `begun`, then

@@ -253,8 +253,7 @@ export class OpenClient implements ClientCore {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return (this.#closing ??= this.#close());
   }
 
   kill(): void {

@@ -78,6 +78,16 @@ export function messageOf<T>(what: string, field: Field<T>, { encoding = message
     check?.(value, what);
     return value;
   };
+  return messageIn(encoding, what, toElements, fromElements);
+}
+
+/** The message whose values have these elements in `encoding`. */
+function messageIn<T>(
+  encoding: Encoding,
+  what: string,
+  toElements: (value: T) => unknown[],
+  fromElements: (elements: unknown) => T,
+): Message<T> {
   return {
     write: (value) => encoding.encode(toElements(value), what),
     read: (bytes) => fromElements(encoding.decode(bytes, what)),
@@ -159,15 +169,5 @@ export function union<V extends Variants>(what: string, variants: V, encoding: E
     if (found === undefined) throw new MalformedMessageError({ what, reason: "is of no known type" });
     return found.kind.read(elementsOf(elements, found.type, found.kind.slots), 0, found.type);
   };
-  return {
-    write: (value) => encoding.encode(toElements(value), what),
-    read: (bytes) => fromElements(encoding.decode(bytes, what)),
-    nested: {
-      slots: 1,
-      write(value, into) {
-        into.push(toElements(value));
-      },
-      read: (from, at) => fromElements(from[at]),
-    },
-  };
+  return messageIn(encoding, what, toElements, fromElements);
 }

@@ -99,8 +99,7 @@ class RunningServer implements StorageServer {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return (this.#closing ??= this.#close());
   }
 
   kill(): void {

@@ -4,21 +4,17 @@ import type { CliCommand } from "../command.js";
 import { actorPattern } from "../actor-pattern.js";
 import { jsonOption } from "../connection.js";
 import { CommandError } from "../failure.js";
-import { HappeningLines } from "../happening-lines.js";
+import { HappeningLines, type LinesOptions } from "../happening-lines.js";
 import { option, parseDuration, parseInteger, parseSpeed, switchOption } from "../parsing.js";
 import { readRecordingFile } from "../recording-file.js";
 import { statusText } from "../record-lines.js";
 import type { Surroundings } from "../surroundings.js";
 import { table } from "../table.js";
 
-interface ReplayFlags {
-  readonly all?: boolean;
-  readonly notes?: boolean;
+interface ReplayFlags extends LinesOptions {
   readonly model?: boolean;
   readonly until?: number;
   readonly speed?: number;
-  readonly count?: number;
-  readonly json?: boolean;
 }
 
 /** `zooid replay <file>`: prints what a recording holds, in the lines of `zooid watch`. */

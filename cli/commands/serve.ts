@@ -116,7 +116,7 @@ function boundsOf(flags: ServeFlags) {
       invalidationQueueSize: flags.invalidationQueue,
       outcomeAgeMs: flags.outcomeAge,
     }),
-    serverBounds: definedOf({
+    ...definedOf({
       transactionTimeoutMs: flags.transactionTimeout,
       sessionTimeoutMs: flags.sessionTimeout,
       heartbeatIntervalMs: flags.heartbeatInterval,

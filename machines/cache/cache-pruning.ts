@@ -19,7 +19,7 @@
  * Source: DESIGN "Trie".
  */
 import { assign, fromPromise, setup } from "xstate";
-import { errorOf, notProvided } from "../shared/stubs.js";
+import { errorOf, notProvided, outputOf } from "../shared/stubs.js";
 
 /** Events of the machine that prunes a cache. */
 export interface CachePruningEvent {
@@ -55,6 +55,8 @@ export interface CacheSwept {
   readonly done: boolean;
 }
 
+const countRemoved = { type: "countRemoved", params: outputOf } as const;
+
 /** Cache pruning machine: one per cache. */
 export const cachePruningMachine = setup({
   types: {
@@ -62,9 +64,7 @@ export const cachePruningMachine = setup({
     events: {} as CachePruningEvent,
     input: {} as CachePruningInput,
   },
-  actors: {
-    step: fromPromise<CacheSwept, { readonly unusedMs: number }>(notProvided),
-  },
+  actors: { step: fromPromise<CacheSwept, { readonly unusedMs: number }>(notProvided) },
   actions: {
     /** The calls that wait now get the result of the sweep that begins. */
     takeCalls: () => undefined,
@@ -127,11 +127,11 @@ export const cachePruningMachine = setup({
             input: ({ context }) => ({ unusedMs: context.unusedMs }),
             onDone: [
               {
-                guard: { type: "isDone", params: ({ event }) => event.output },
+                guard: { type: "isDone", params: outputOf },
                 target: "#cache-pruning.idle",
-                actions: [{ type: "countRemoved", params: ({ event }) => event.output }, "forgetFailed", "answerCalls", "logSwept"],
+                actions: [countRemoved, "forgetFailed", "answerCalls", "logSwept"],
               },
-              { target: "stepping", reenter: true, actions: { type: "countRemoved", params: ({ event }) => event.output } },
+              { target: "stepping", reenter: true, actions: countRemoved },
             ],
             onError: {
               target: "#cache-pruning.backingOff",

@@ -32,9 +32,7 @@ const heldUp = "this process was held up";
 
 /** The machine of a bus over plain NATS; effects, guards and delays are provided where it runs. */
 export const plainBusMachine = setup({
-  types: {
-    events: {} as PlainBusEvent,
-  },
+  types: { events: {} as PlainBusEvent },
   actions: {
     /** Sends a greeting. The first one on a link also sends again the publications that have not come back yet. */
     greet: () => undefined,
@@ -54,9 +52,7 @@ export const plainBusMachine = setup({
     /** No message of this node came back for the time-out. */
     isSilent: () => false,
   },
-  delays: {
-    beatDelay: 0,
-  },
+  delays: { beatDelay: 0 },
 }).createMachine({
   id: "plain-bus",
   initial: "cut",

@@ -19,7 +19,7 @@
  * which distinguish another history from a server that is behind, are DESIGN's.
  */
 import { assign, fromPromise, setup } from "xstate";
-import { notProvided } from "../shared/stubs.js";
+import { notProvided, outputOf } from "../shared/stubs.js";
 
 /** How the server's history relates to the client's, and the server's position. */
 export interface Comparison {
@@ -47,6 +47,8 @@ export interface CacheVerificationContext extends CacheVerificationInput {
   readonly how: "upToDate" | "replayed" | "discarded";
 }
 
+const noteComparison = { type: "noteComparison", params: outputOf } as const;
+
 /** The machine of a cache verification. Its actors and actions are stubs: `actors/client` provides them. */
 export const cacheVerificationMachine = setup({
   types: {
@@ -61,7 +63,7 @@ export const cacheVerificationMachine = setup({
   },
   actions: {
     logUnexpected: () => undefined,
-    noteComparison: assign({ comparison: (_, params: { readonly comparison: Comparison }) => params.comparison }),
+    noteComparison: assign({ comparison: (_, comparison: Comparison) => comparison }),
     noteReplayed: assign({ how: "replayed" }),
     noteDiscarded: assign({ how: "discarded" }),
   },
@@ -82,44 +84,22 @@ export const cacheVerificationMachine = setup({
       invoke: {
         src: "compare",
         onDone: [
-          { guard: { type: "isUpToDate", params: ({ event }) => event.output }, target: "verified" },
-          {
-            guard: { type: "isReplayable", params: ({ event }) => event.output },
-            target: "replaying",
-            actions: { type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) },
-          },
-          {
-            guard: { type: "isTooOld", params: ({ event }) => event.output },
-            target: "discarding",
-            actions: { type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) },
-          },
-          {
-            guard: { type: "isForeignAndDiscarded", params: ({ event }) => event.output },
-            target: "discarding",
-            actions: { type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) },
-          },
-          { target: "refused", actions: { type: "noteComparison", params: ({ event }) => ({ comparison: event.output }) } },
+          { guard: { type: "isUpToDate", params: outputOf }, target: "verified" },
+          { guard: { type: "isReplayable", params: outputOf }, target: "replaying", actions: noteComparison },
+          { guard: { type: "isTooOld", params: outputOf }, target: "discarding", actions: noteComparison },
+          { guard: { type: "isForeignAndDiscarded", params: outputOf }, target: "discarding", actions: noteComparison },
+          { target: "refused", actions: noteComparison },
         ],
         onError: "failed",
       },
     },
     replaying: {
       entry: "noteReplayed",
-      invoke: {
-        src: "replay",
-        input: ({ context }) => compared(context),
-        onDone: "verified",
-        onError: "failed",
-      },
+      invoke: { src: "replay", input: ({ context }) => compared(context), onDone: "verified", onError: "failed" },
     },
     discarding: {
       entry: "noteDiscarded",
-      invoke: {
-        src: "discard",
-        input: ({ context }) => compared(context),
-        onDone: "verified",
-        onError: "failed",
-      },
+      invoke: { src: "discard", input: ({ context }) => compared(context), onDone: "verified", onError: "failed" },
     },
     verified: { type: "final", output: ({ context }): CacheVerificationOutput => ({ type: "verified", how: context.how }) },
     refused: { type: "final", output: ({ context }): CacheVerificationOutput => ({ type: "refused", comparison: compared(context) }) },

@@ -23,7 +23,7 @@
  * Source: ZODB's two-phase commit (tpc_vote, tpc_finish, tpc_abort); settling by id is DESIGN's promise 8.
  */
 import { assign, fromPromise, setup } from "xstate";
-import { errorOf, notProvided } from "../shared/stubs.js";
+import { errorOf, notProvided, outputOf } from "../shared/stubs.js";
 
 /** Where a committed transaction stands in the history. */
 export interface CommitPosition {
@@ -74,6 +74,10 @@ export interface CommitSubject {
   readonly id: string;
 }
 
+const isInDoubt = { type: "isInDoubt", params: errorOf } as const;
+const noteError = { type: "noteError", params: errorOf } as const;
+const notePosition = { type: "notePosition", params: outputOf } as const;
+
 /** The commit machine. Its actors, guards and delays are stubs: `actors/client` provides them. */
 export const commitMachine = setup({
   types: {
@@ -94,13 +98,13 @@ export const commitMachine = setup({
     /** The server holds all that the transaction read and wrote. */
     reportVoted: (_, _params: CommitSubject) => undefined,
     noteError: assign({ error: (_, params: { readonly error: unknown }) => params.error }),
-    notePosition: assign({ position: (_, params: { readonly position: CommitPosition | undefined }) => params.position }),
+    notePosition: assign({ position: (_, position: CommitPosition | undefined) => position }),
     noteSecondPhase: assign({ secondPhase: true }),
     countPause: assign({ pauses: ({ context }) => context.pauses + 1 }),
   },
   guards: {
     startsInDoubt: ({ context }) => context.start === "settle",
-    isCommitted: (_, settled: { readonly position: CommitPosition | undefined }) => settled.position !== undefined,
+    isCommitted: (_, position: CommitPosition | undefined) => position !== undefined,
     /** The answer was lost: the server may have carried out the request. */
     isInDoubt: (_, _failure: { readonly error: unknown }) => true,
     /** The server does not know the outcome any more, or the client cannot ask it again. */
@@ -131,12 +135,8 @@ export const commitMachine = setup({
         input: ({ context }) => ({ id: context.id }),
         onDone: "voted",
         onError: [
-          {
-            guard: { type: "isInDoubt", params: errorOf },
-            target: "aborting",
-            actions: { type: "noteError", params: errorOf },
-          },
-          { target: "aborted", actions: { type: "noteError", params: errorOf } },
+          { guard: isInDoubt, target: "aborting", actions: noteError },
+          { target: "aborted", actions: noteError },
         ],
       },
       on: { ABORT: "aborting" },
@@ -152,14 +152,10 @@ export const commitMachine = setup({
       invoke: {
         src: "finish",
         input: ({ context }) => ({ id: context.id }),
-        onDone: { target: "committed", actions: { type: "notePosition", params: ({ event }) => ({ position: event.output }) } },
+        onDone: { target: "committed", actions: notePosition },
         onError: [
-          {
-            guard: { type: "isInDoubt", params: errorOf },
-            target: "inDoubt",
-            actions: { type: "noteError", params: errorOf },
-          },
-          { target: "aborted", actions: { type: "noteError", params: errorOf } },
+          { guard: isInDoubt, target: "inDoubt", actions: noteError },
+          { target: "aborted", actions: noteError },
         ],
       },
     },
@@ -177,20 +173,12 @@ export const commitMachine = setup({
             src: "settle",
             input: ({ context: { id, secondPhase } }) => ({ id, secondPhase }),
             onDone: [
-              {
-                guard: { type: "isCommitted", params: ({ event }) => ({ position: event.output }) },
-                target: "#commit.committed",
-                actions: { type: "notePosition", params: ({ event }) => ({ position: event.output }) },
-              },
+              { guard: { type: "isCommitted", params: outputOf }, target: "#commit.committed", actions: notePosition },
               { target: "#commit.aborted" },
             ],
             onError: [
-              {
-                guard: { type: "isUnknowable", params: errorOf },
-                target: "#commit.unknown",
-                actions: { type: "noteError", params: errorOf },
-              },
-              { target: "pausing", actions: { type: "noteError", params: errorOf } },
+              { guard: { type: "isUnknowable", params: errorOf }, target: "#commit.unknown", actions: noteError },
+              { target: "pausing", actions: noteError },
             ],
           },
         },

@@ -38,19 +38,13 @@ export type CommittingEvent =
 
 /** The machine of a client's commits. Its effects, guards and delays are stubs: `actors/client` provides them. */
 export const committingMachine = setup({
-  types: {
-    events: {} as CommittingEvent,
-  },
-  actions: {
-    logUnexpected: () => undefined,
-  },
+  types: { events: {} as CommittingEvent },
+  actions: { logUnexpected: () => undefined },
   guards: {
     isAnyUnsent: () => false,
     isAnswerAwaited: () => false,
   },
-  delays: {
-    lookDelay: 0,
-  },
+  delays: { lookDelay: 0 },
 }).createMachine({
   id: "committing",
   initial: "idle",

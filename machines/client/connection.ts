@@ -38,7 +38,7 @@
  * Source: ZEO's asyncio/client.py (Protocol and ClientIO), where register, verify and ready are the same three steps.
  */
 import { assign, cancel, fromCallback, fromPromise, raise, setup } from "xstate";
-import { notProvided } from "../shared/stubs.js";
+import { eventOf, notProvided, outputOf } from "../shared/stubs.js";
 import { cacheVerificationMachine, type CacheVerificationOutput } from "./cache-verification.js";
 
 /** A server process that serves the storage. */
@@ -100,6 +100,16 @@ export type Verified = (CacheVerificationOutput & { readonly type: "verified" })
 
 /** Bound of the remembered instances that refused: more than serve one storage within one refusalDelay. */
 const refusingMax = 16;
+
+const noteAsking = { type: "noteAsking", params: eventOf } as const;
+
+/** An actor failed: the attempt to connect has failed. */
+const failed = {
+  actions: {
+    type: "failAttempt",
+    params: ({ event }: { readonly event: { readonly error: unknown } }) => ({ problem: failure(event.error) }),
+  },
+} as const;
 
 /** The machine of a client's connection. Its actors, effects and delays are stubs: `actors/client` provides them. */
 export const connectionMachine = setup({
@@ -210,9 +220,9 @@ export const connectionMachine = setup({
           {
             guard: { type: "isTransient", params: ({ event }) => event.problem },
             target: "backingOff",
-            actions: [{ type: "noteProblem", params: ({ event }) => event }, "noteUnanswered"],
+            actions: [{ type: "noteProblem", params: eventOf }, "noteUnanswered"],
           },
-          { target: "refused", actions: { type: "noteProblem", params: ({ event }) => event } },
+          { target: "refused", actions: { type: "noteProblem", params: eventOf } },
         ],
       },
       states: {
@@ -221,19 +231,14 @@ export const connectionMachine = setup({
           invoke: {
             src: "register",
             input: ({ context }) => ({ instance: context.asking }),
-            onDone: { target: "linked", actions: { type: "noteRegistration", params: ({ event }) => event.output } },
-            onError: { actions: { type: "failAttempt", params: ({ event }) => ({ problem: failure(event.error) }) } },
+            onDone: { target: "linked", actions: { type: "noteRegistration", params: outputOf } },
+            onError: failed,
           },
           on: {
             SERVER_HEARD: [
-              { guard: { type: "isAsked", params: ({ event }) => event }, actions: "askAgain" },
-              { guard: { type: "isRefusing", params: ({ event }) => event } },
-              {
-                guard: "asksAnyFirst",
-                target: "registering",
-                reenter: true,
-                actions: { type: "noteAsking", params: ({ event }) => event },
-              },
+              { guard: { type: "isAsked", params: eventOf }, actions: "askAgain" },
+              { guard: { type: "isRefusing", params: eventOf } },
+              { guard: "asksAnyFirst", target: "registering", reenter: true, actions: noteAsking },
               { guard: "isAskedInVain", actions: "askAgain" },
               { target: "#connection.backingOff", actions: "noteUnanswered" },
             ],
@@ -246,27 +251,20 @@ export const connectionMachine = setup({
           exit: "stopListeningForSilence",
           invoke: {
             src: "keepAlive",
-            onError: { actions: { type: "failAttempt", params: ({ event }) => ({ problem: failure(event.error) }) } },
+            onError: failed,
           },
           on: {
             SERVER_LOST: "#connection.backingOff",
             SILENT: "#connection.backingOff",
             WRITER_SHOWN: [
-              {
-                guard: { type: "isAnotherInstance", params: ({ event }) => event },
-                target: "#connection.backingOff",
-                actions: { type: "noteAsking", params: ({ event }) => event },
-              },
+              { guard: { type: "isAnotherInstance", params: eventOf }, target: "#connection.backingOff", actions: noteAsking },
               {},
             ],
             SERVER_HEARD: [
+              { guard: { type: "isAnotherWriter", params: eventOf }, actions: { type: "askWhetherItWrites", params: eventOf } },
               {
-                guard: { type: "isAnotherWriter", params: ({ event }) => event },
-                actions: { type: "askWhetherItWrites", params: ({ event }) => event },
-              },
-              {
-                guard: { type: "isRegistered", params: ({ event }) => event },
-                actions: [{ type: "noteRegistration", params: ({ event }) => event }, "stopListeningForSilence", "listenForSilence"],
+                guard: { type: "isRegistered", params: eventOf },
+                actions: [{ type: "noteRegistration", params: eventOf }, "stopListeningForSilence", "listenForSilence"],
               },
               {},
             ],
@@ -279,13 +277,13 @@ export const connectionMachine = setup({
                 input: ({ context }) => ({ onOtherHistory: context.onOtherHistory }),
                 onDone: [
                   {
-                    guard: { type: "isVerified", params: ({ event }) => event.output },
+                    guard: { type: "isVerified", params: outputOf },
                     target: "connected",
                     actions: ["forgetFailures", { type: "follow", params: ({ event }) => ({ how: verified(event.output) }) }],
                   },
                   { actions: { type: "failAttempt", params: ({ event }) => ({ problem: problemOf(event.output) }) } },
                 ],
-                onError: { actions: { type: "failAttempt", params: ({ event }) => ({ problem: failure(event.error) }) } },
+                onError: failed,
               },
             },
             connected: {
@@ -309,8 +307,8 @@ export const connectionMachine = setup({
       on: {
         SERVER_HEARD: [
           { guard: "isAskedInVain" },
-          { guard: { type: "isRefusing", params: ({ event }) => event } },
-          { target: "attached", actions: { type: "noteAsking", params: ({ event }) => event } },
+          { guard: { type: "isRefusing", params: eventOf } },
+          { target: "attached", actions: noteAsking },
         ],
       },
     },
@@ -321,10 +319,7 @@ export const connectionMachine = setup({
       on: {
         // An instance that refused goes on sending heartbeats. Before the delay is over, only another one is worth
         // asking.
-        SERVER_HEARD: [
-          { guard: { type: "isRefusing", params: ({ event }) => event } },
-          { target: "attached", actions: { type: "noteAsking", params: ({ event }) => event } },
-        ],
+        SERVER_HEARD: [{ guard: { type: "isRefusing", params: eventOf } }, { target: "attached", actions: noteAsking }],
       },
     },
 

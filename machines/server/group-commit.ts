@@ -129,20 +129,14 @@ export const groupCommitMachine = setup({
     writing: {
       on: {
         BATCH_WRITTEN: { target: "idle", actions: "forgetWritesFailed" },
-        BATCH_IN_DOUBT: {
-          target: "inDoubt",
-          actions: ["countWriteFailed", { type: "logInDoubt", params: errorOf }],
-        },
+        BATCH_IN_DOUBT: { target: "inDoubt", actions: ["countWriteFailed", { type: "logInDoubt", params: errorOf }] },
       },
     },
     maintaining: {
       invoke: {
         src: "maintain",
         onDone: [{ guard: "areCommitsWaiting", target: "writing", actions: "writeBatch" }, { target: "idle" }],
-        onError: {
-          target: "inDoubt",
-          actions: ["countWriteFailed", { type: "logInDoubt", params: errorOf }],
-        },
+        onError: { target: "inDoubt", actions: ["countWriteFailed", { type: "logInDoubt", params: errorOf }] },
       },
     },
     inDoubt: {
@@ -158,15 +152,8 @@ export const groupCommitMachine = setup({
           { target: "idle", actions: ["forgetReopeningsFailed", "announceRecovered"] },
         ],
         onError: [
-          {
-            guard: "isLastAttempt",
-            target: "ended",
-            actions: { type: "reportFatal", params: errorOf },
-          },
-          {
-            target: "inDoubt",
-            actions: ["countReopeningFailed", { type: "logReopeningFailed", params: errorOf }],
-          },
+          { guard: "isLastAttempt", target: "ended", actions: { type: "reportFatal", params: errorOf } },
+          { target: "inDoubt", actions: ["countReopeningFailed", { type: "logReopeningFailed", params: errorOf }] },
         ],
       },
     },
@@ -174,9 +161,7 @@ export const groupCommitMachine = setup({
       entry: ["refuseWaiting", "logReadOnly"],
       always: { guard: "isClosing", target: "closed" },
       after: { probationDelay: "idle" },
-      on: {
-        COMMITS_WAITING: { actions: "refuseWaiting" },
-      },
+      on: { COMMITS_WAITING: { actions: "refuseWaiting" } },
     },
     closed: { type: "final" },
     ended: { type: "final" },

@@ -14,7 +14,7 @@
  * Source: DESIGN "Pruning history"; INTERLEAVINGS A9.
  */
 import { assign, fromPromise, setup } from "xstate";
-import { errorOf, notProvided } from "../shared/stubs.js";
+import { errorOf, notProvided, outputOf } from "../shared/stubs.js";
 
 /** Events of the machine that prunes a storage. */
 export type PruningEvent =
@@ -31,6 +31,8 @@ export interface Stepped {
   /** Nothing below the floor is left. */
   readonly done: boolean;
 }
+
+const failed = { target: "#pruning.backingOff", actions: { type: "logFailed", params: errorOf } } as const;
 
 /** Storage pruning machine: one per storage that a server serves. */
 export const pruningMachine = setup({
@@ -49,9 +51,7 @@ export const pruningMachine = setup({
     countFailed: assign({ sweepsFailed: ({ context }) => context.sweepsFailed + 1 }),
     forgetFailed: assign({ sweepsFailed: 0 }),
   },
-  guards: {
-    isDone: (_, params: { readonly done: boolean }) => params.done,
-  },
+  guards: { isDone: (_, { done }: Stepped) => done },
   delays: {
     pruningInterval: 0,
     backOff: 0,
@@ -60,9 +60,7 @@ export const pruningMachine = setup({
   id: "pruning",
   context: { sweepsFailed: 0 },
   initial: "idle",
-  on: {
-    "*": { actions: "logUnexpected" },
-  },
+  on: { "*": { actions: "logUnexpected" } },
   states: {
     idle: {
       after: { pruningInterval: "sweeping" },
@@ -79,27 +77,17 @@ export const pruningMachine = setup({
           invoke: {
             src: "raiseFloor",
             onDone: "stepping",
-            onError: {
-              target: "#pruning.backingOff",
-              actions: { type: "logFailed", params: errorOf },
-            },
+            onError: failed,
           },
         },
         stepping: {
           invoke: {
             src: "step",
             onDone: [
-              {
-                guard: { type: "isDone", params: ({ event }) => ({ done: event.output.done }) },
-                target: "#pruning.idle",
-                actions: ["forgetFailed", "logSwept"],
-              },
+              { guard: { type: "isDone", params: outputOf }, target: "#pruning.idle", actions: ["forgetFailed", "logSwept"] },
               { target: "stepping", reenter: true },
             ],
-            onError: {
-              target: "#pruning.backingOff",
-              actions: { type: "logFailed", params: errorOf },
-            },
+            onError: failed,
           },
         },
       },

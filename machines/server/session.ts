@@ -34,14 +34,12 @@ export const sessionMachine = setup({
     input: {} as SessionContext,
   },
   actions: {
-    abortTransactions: () => undefined,
-    forget: () => undefined,
     logGone: (_, _params: { readonly reason: string }) => undefined,
+    forget: () => undefined,
+    abortTransactions: () => undefined,
     logUnexpected: () => undefined,
   },
-  guards: {
-    wasHeard: () => false,
-  },
+  guards: { wasHeard: () => false },
   delays: {
     /** Time until the client has been silent for the session timeout. */
     silenceLeft: 0,
@@ -50,9 +48,7 @@ export const sessionMachine = setup({
   id: "session",
   context: ({ input }) => input,
   initial: "live",
-  on: {
-    "*": { actions: "logUnexpected" },
-  },
+  on: { "*": { actions: "logUnexpected" } },
   states: {
     live: {
       after: {

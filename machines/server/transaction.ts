@@ -62,16 +62,12 @@ export const transactionMachine = setup({
     logTimedOut: () => undefined,
     logUnexpected: () => undefined,
   },
-  delays: {
-    transactionTimeout: 0,
-  },
+  delays: { transactionTimeout: 0 },
 }).createMachine({
   id: "transaction",
   context: ({ input }) => input,
   initial: "arriving",
-  on: {
-    "*": { actions: "logUnexpected" },
-  },
+  on: { "*": { actions: "logUnexpected" } },
   states: {
     arriving: {
       initial: "queued",
@@ -94,9 +90,7 @@ export const transactionMachine = setup({
           },
         },
         waiting: {
-          on: {
-            OBJECTS_FREED: { target: "queued", actions: "enqueueAgain" },
-          },
+          on: { OBJECTS_FREED: { target: "queued", actions: "enqueueAgain" } },
         },
       },
     },

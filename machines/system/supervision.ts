@@ -16,6 +16,7 @@
  * Source: supervisors of Erlang/OTP, their intensity and period.
  */
 import { assign, setup } from "xstate";
+import { eventOf } from "../shared/stubs.js";
 
 /** Events of the machine that supervises an actor. */
 export type SupervisionEvent =
@@ -57,9 +58,7 @@ export const supervisionMachine = setup({
     mayRestart: ({ context }, { atMs, canRestart }: { readonly atMs: number; readonly canRestart: boolean }) =>
       canRestart && recent(context, atMs).length < context.failuresMax,
   },
-  delays: {
-    backOff: 0,
-  },
+  delays: { backOff: 0 },
 }).createMachine({
   id: "supervision",
   context: ({ input }) => ({ ...input, failedAtMs: [] }),
@@ -72,11 +71,7 @@ export const supervisionMachine = setup({
     running: {
       on: {
         FAILED: [
-          {
-            guard: { type: "mayRestart", params: ({ event }) => event },
-            target: "backingOff",
-            actions: { type: "noteFailure", params: ({ event }) => event },
-          },
+          { guard: { type: "mayRestart", params: eventOf }, target: "backingOff", actions: { type: "noteFailure", params: eventOf } },
           { target: "escalated" },
         ],
         ENDED: "ended",

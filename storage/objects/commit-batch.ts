@@ -2,9 +2,8 @@ import { assert } from "../../core/assert.js";
 import { BehindError, ConflictError, ServerBusyError, SnapshotTooOldError } from "../../core/errors.js";
 import { RangeSet } from "../../core/range-set.js";
 import { type Tid, tidAfter } from "../../core/tid.js";
-import type { InvalidationQueue } from "./invalidation-queue.js";
+import type { Restored } from "./restore.js";
 import type { StoreChange, View } from "../kv/ordered-store.js";
-import type { Outcomes } from "./outcomes.js";
 import {
   digestAfter,
   encodeKeys,
@@ -34,14 +33,10 @@ import type { CommitRequest, LoggedTransaction, Outcome } from "../../core/trans
 const comparedKeysMax = 10_000;
 
 /** Base of a batch: the durable state, which does not change while the batch is open. */
-export interface BatchBase {
-  readonly position: PositionRecord;
-  readonly historyFloor: Tid;
-  readonly outcomes: Outcomes;
+export interface BatchBase extends Restored {
   readonly outcomesMax: number;
   /** Wall clock when the batch was opened. */
   readonly wallMs: number;
-  readonly queue: InvalidationQueue;
   read<T>(use: (view: View) => T): T;
   /** Writes the batch and ends it; undefined: it is durable already. Rejects with WriteInDoubtError. */
   write(batch: WrittenBatch, alone: boolean): Promise<void> | undefined;

@@ -7,6 +7,7 @@ import type {
   EntryFacts,
   EntryPosition,
   EntryStats,
+  EntryBounds,
   EntryVersion,
   Keeping,
   PersistentEntryStore,
@@ -14,31 +15,20 @@ import type {
   Swept,
   TagSequence,
 } from "./entry-store.js";
-import type { ValueMode } from "./kept-value.js";
 import { type OpenedTier, readTier } from "./opened-tier.js";
-import type { OpenStore, OrderedStore } from "../kv/ordered-store.js";
+import type { OrderedStore } from "../kv/ordered-store.js";
 import { swept } from "./swept.js";
 import { TagVersions } from "./tag-versions.js";
 import { Ticks } from "./ticks.js";
-import { TierDisk } from "./tier-disk.js";
+import { TierDisk, type TierPlace } from "./tier-disk.js";
 import { decodeRecord, encodeRecord } from "./value-record.js";
 
-export interface DiskEntryStoreOptions extends Pick<Seams, "clock" | "log"> {
-  /** Name of the cache that owns the results: a folder with another name is refused. */
-  readonly name: string;
+export interface DiskEntryStoreOptions extends TierPlace, EntryBounds, Pick<Seams, "clock" | "log"> {
   /**
    * Identity of the bus whose positions these are: entries with positions of another bus are discarded. Undefined:
    * positions mean nothing after a restart.
    */
   readonly countedBy: string | undefined;
-  readonly open: OpenStore;
-  /** Removes all data of the store, when it is closed and not even a mark can be written into it. */
-  readonly remove?: (() => Promise<void>) | undefined;
-  readonly entriesMax?: number | undefined;
-  /** Bytes of keys, values and facts about entries, without LMDB's own pages. */
-  readonly bytesMax?: number | undefined;
-  /** Default: "frozen". */
-  readonly values?: ValueMode | undefined;
   /** The order of last uses is written at this interval. Default: 30,000. */
   readonly lruUpdateIntervalMs?: number | undefined;
   /** The new deadline of a sliding entry is written at most once in this time. Default: 30,000. */
@@ -311,8 +301,7 @@ export class DiskEntryStore implements PersistentEntryStore {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return (this.#closing ??= this.#close());
   }
 
   async #close(): Promise<void> {

@@ -1,3 +1,4 @@
+import type { ValueMode } from "./kept-value.js";
 import type { ObjectRead, Tag } from "../../core/index.js";
 
 /**
@@ -82,6 +83,18 @@ export interface Swept {
   readonly removed: number;
   /** Nothing is left to remove for now. */
   readonly done: boolean;
+}
+
+/** Bounds of a tier, and the form in which it returns values. */
+export interface EntryBounds {
+  readonly entriesMax?: number | undefined;
+  /**
+   * Bytes of keys, values and facts about entries: in memory approximately, on disk without LMDB's own pages. Default:
+   * no bound.
+   */
+  readonly bytesMax?: number | undefined;
+  /** Default: "frozen". */
+  readonly values?: ValueMode | undefined;
 }
 
 /** How to keep a value. */

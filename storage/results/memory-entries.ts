@@ -1,5 +1,5 @@
 import { type Clock, coversTags, isAnyPast, isAnyStale, objectChanges, type Tag } from "../../core/index.js";
-import type { EntryFacts, Entry, EntryStats, EntryStore, Keeping, Swept } from "./entry-store.js";
+import type { Entry, EntryBounds, EntryFacts, EntryStats, EntryStore, Keeping, Swept } from "./entry-store.js";
 import { Expiry } from "./expiry.js";
 import { keepValue, type MeasuredValue, type ValueMode } from "./kept-value.js";
 import { BoundedEntry, entryOverheadBytes, type EntrySlot, type Lifetime, MemoryEntry } from "./memory-entry.js";
@@ -9,17 +9,12 @@ import type { Began, TagTrie } from "./tag-trie.js";
 import { stringBytes } from "./rough-bytes.js";
 import { Ticks } from "./ticks.js";
 
-export interface MemoryEntryStoreOptions {
+export interface MemoryEntryStoreOptions extends EntryBounds {
   /** Decides whether an entry is stale. Other code applies invalidations to it. */
   readonly trie: TagTrie;
   readonly clock: Clock;
   /** Default: ticks of `clock`. */
   readonly ticks?: Ticks | undefined;
-  readonly entriesMax?: number | undefined;
-  /** Bound on the approximate size of keys, values and tags. Default: no bound. */
-  readonly bytesMax?: number | undefined;
-  /** Default: "frozen". */
-  readonly values?: ValueMode | undefined;
   /** Time after an entry became stale or expired during which `last` still returns it. Default: 0. */
   readonly graceMs?: number | undefined;
   /** Called when an entry slides, at most once in each interval for each entry: for the tier behind this one. */

@@ -8,13 +8,17 @@ import { Leftovers } from "./leftovers.js";
 import type { StoreChange, OpenStore, OrderedStore } from "../kv/ordered-store.js";
 import { WriteBehind } from "../kv/write-behind.js";
 
-/** Dependencies of the disk of a tier. */
-export interface TierDiskDeps extends Pick<Seams, "clock" | "log"> {
+/** Where a tier is on disk. */
+export interface TierPlace {
+  /** Name of the cache that owns the results: a folder with another name is refused. */
   readonly name: string;
-  /** Opens the store again after it was closed. */
   readonly open: OpenStore;
   /** Removes all data of the store, when it is closed and not even a mark can be written into it. */
   readonly remove?: (() => Promise<void>) | undefined;
+}
+
+/** Dependencies of the disk of a tier. */
+export interface TierDiskDeps extends TierPlace, Pick<Seams, "clock" | "log"> {
   /** State of the tier that each batch writes. */
   readonly standing: () => Omit<TierMeta, "generations" | "isDiscarded">;
   /** Called when the disk is lost: nothing is read from it, or written to it, any more. */

@@ -33,6 +33,7 @@ export interface StoredMessage {
   readonly sequence: number;
   /** Milliseconds since 1970 at the broker. */
   readonly time: number;
+  /** The payload as it was written, perhaps by a node of another version. */
   readonly payload: Uint8Array;
 }
 

@@ -1,16 +1,11 @@
 import { type Random, DisconnectedError } from "../../core/index.js";
-import type { StreamApi } from "./api.js";
+import type { StoredMessage, StreamApi } from "./api.js";
 import { isOutrun } from "./ask.js";
 import { recordName, writeBusWord } from "./messages.js";
 
 /** The record that names the current history of the stream. */
-export interface EpochRecord {
+export interface EpochRecord extends StoredMessage {
   readonly id: string;
-  readonly sequence: number;
-  /** Milliseconds since 1970 at the broker. */
-  readonly time: number;
-  /** The payload as it was written, perhaps by a node of another version. */
-  readonly payload: Uint8Array;
 }
 
 /**
@@ -54,9 +49,7 @@ export class StreamHistory {
   /** Undefined if the stream has no record yet. */
   async read(): Promise<EpochRecord | undefined> {
     const stored = await this.#api.last("epoch");
-    if (stored === undefined) return undefined;
-    const { sequence, time, payload } = stored;
-    return { id: recordName(payload), sequence, time, payload };
+    return stored && { ...stored, id: recordName(stored.payload) };
   }
 
   /**

