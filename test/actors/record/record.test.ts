@@ -6,6 +6,7 @@ import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { type Broker, createBroker, type Transport } from "../../../transport/index.js";
 import { deferred } from "../../../core/deferred.js";
 import { limits, seededRandom, type Value } from "../../../core/index.js";
+import { SlowClock } from "../../simulation/record/slow-clock.js";
 import { gateMachine, showGate } from "../system/gate-machine.js";
 import { seenIn, seenOf, watched } from "./watched.js";
 
@@ -408,6 +409,22 @@ describe("a record with too much to say", () => {
     expect(actors()).toMatchObject([{ value: "closed" }, { value: "open" }]);
   });
 
+  test("keeps the order of the states of an actor that is shown again between them", async () => {
+    const { gate } = gateAt("busy");
+    const { gate: other } = gateAt("calm");
+    const { actors } = watched(outside);
+    await clock.advance(100);
+    for (let time = 0; time < 2 * limits.recordEventsPerSecondMax; time++) gate.send({ type: time % 2 === 0 ? "OPEN" : "CLOSE" });
+    other.send({ type: "OPEN" });
+    inside.register("second/address", other, { accepts: [] });
+    other.send({ type: "CLOSE" });
+    await clock.advance(100);
+    expect(actors().map(({ path, value }) => [path, value])).toEqual([
+      ["busy", "closed"],
+      ["calm", "closed"],
+    ]);
+  });
+
   test("sends frames of at most 32 KiB, also for the snapshot of many actors", async () => {
     for (let index = 0; index < 3_000; index++) gateAt(`gates/number-${index}`);
     const { actors, model } = watched(outside);
@@ -423,6 +440,49 @@ describe("a record with too much to say", () => {
     const { actors } = watched(outside);
     await clock.advance(2_000);
     expect(actors()).toMatchObject([{ path: "gate", shown: {} }]);
+  });
+});
+
+describe("a record that takes too much time", () => {
+  test("pauses, says so, observes nothing meanwhile, and goes on with all actors as they are then", async () => {
+    const slow = new SlowClock(clock);
+    const system = createActorSystem({ realm: "main", transport: broker.connect(), clock: slow, random: seededRandom(7) });
+    const gate = createActor(gateMachine).start();
+    let observers = 0;
+    const inspect = gate.system.inspect.bind(gate.system);
+    gate.system.inspect = (observer) => {
+      const { unsubscribe } = inspect(observer);
+      observers++;
+      return { unsubscribe: () => (observers--, unsubscribe()) };
+    };
+    system.register("slow/gate", gate, { accepts: [], describe: showGate });
+    const { actors, of, model } = watched(outside);
+    const workFor = async (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 10) {
+        gate.send({ type: "OPEN" });
+        gate.send({ type: "CLOSE" });
+        await clock.advance(10);
+      }
+    };
+    const state = () => [...model.instances.values()].find(({ instance }) => instance === of("actor")[0]?.actor.instance)?.state;
+    await workFor(3_000);
+    expect([of("paused"), observers, state()]).toEqual([[], 1, "live"]);
+    slow.costMs = 5;
+    for (let waited = 0; of("paused").length === 0 && waited < 5_000; waited += 100) await workFor(100);
+    slow.costMs = 0;
+    const [{ paused } = { paused: undefined }] = of("paused");
+    expect(paused?.forMs).toBe(limits.recordPauseMs);
+    expect((paused?.usedMs ?? 0) * 100).toBeGreaterThan((paused?.ofMs ?? 0) * limits.recordCpuPercentMax);
+    expect([observers, state(), system.notes.isRecording]).toEqual([0, "paused", false]);
+    const events = actors()[0]?.events;
+    await workFor(limits.recordPauseMs - 1_000);
+    gate.send({ type: "OPEN" });
+    expect([observers, state(), actors()[0]?.events]).toEqual([0, "paused", events]);
+    await clock.advance(2_000);
+    expect([observers, state()]).toEqual([1, "live"]);
+    expect(actors()).toMatchObject([{ path: "slow/gate", value: "open" }]);
+    system.close();
+    expect(observers).toBe(0);
   });
 });
 

@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
+import { temporaryFolders } from "../../support/temporary-folder.js";
 import { timings } from "../objects/world.js";
 import { flat } from "./record-checker.js";
 import { RecordWorld } from "./record-world.js";
@@ -7,7 +9,10 @@ import { SimulatedHost } from "./simulated-host.js";
 import { SimulatedWatcher } from "./simulated-watcher.js";
 import { StoreClient, StoreServer } from "./store-tenants.js";
 import { difference, pictureIn, pictureOf } from "./truth.js";
-import { applyEntry, emptyModel } from "../../../actors/record/model.js";
+import { readRecordingFile, RecordingFile } from "../../../cli/recording-file.js";
+import { applyEntry, emptyModel, type RecordModel } from "../../../actors/record/model.js";
+
+const folder = temporaryFolders();
 
 test("the recording of clients that move from a killed server to another one replays to the identical model", async () => {
   const world = new RecordWorld(1);
@@ -51,9 +56,21 @@ test("the recording of clients that move from a killed server to another one rep
     const replayed = emptyModel();
     for (const entry of watcher.entries) applyEntry(replayed, entry);
     expect(flat(replayed)).toBe(flat(watcher.model ?? emptyModel()));
+    expect(flat(await throughFile(watcher))).toBe(flat(replayed));
   }
   expect([...(early.model?.instances.values() ?? [])].map(({ state }) => state).toSorted()).toEqual(["live", "live", "live", "lost"]);
   expect(early.model?.counts.commits).toBeGreaterThan(committedBefore + 3);
   expect(world.checker.violations).toEqual([]);
   for (const host of [second, ...clients]) host?.kill();
 });
+
+/** The model that the file of `zooid record` gives to `zooid replay`. */
+async function throughFile({ name, entries }: SimulatedWatcher): Promise<RecordModel> {
+  const path = join(await folder(), `${name}.zrec`);
+  const file = await RecordingFile.create(path, { realm: "sim", startedAt: 0 }, { overwrite: false, bytesMax: Infinity });
+  for (const entry of entries) file.add(entry);
+  await file.end();
+  const model = emptyModel();
+  for await (const part of readRecordingFile(path)) if (part.type === "entry") applyEntry(model, part.entry);
+  return model;
+}

@@ -13,7 +13,7 @@ const withoutFacts: PictureOptions = { hasFacts: false };
 
 /**
  * So many frames of a process are sent for one that is compared with its actors at that moment; more of a process with
- * many actors.
+ * many actors. Frames that end a snapshot, or that leave something out, are compared always.
  */
 const comparedOf = 4;
 const comparedOfMany = 16;
@@ -36,7 +36,7 @@ export interface Cuts {
 /** Compares the models that watchers make of frames with the actors themselves. */
 export class RecordChecker implements Judge {
   readonly violations: Violation[] = [];
-  readonly counts = { frames: 0, moments: 0, quiet: 0, replays: 0, late: 0, left: 0, pauses: 0, gaps: 0 };
+  readonly counts = { frames: 0, moments: 0, quiet: 0, replays: 0, files: 0, late: 0, left: 0, pauses: 0, gaps: 0 };
   readonly #now: () => number;
   /** The actors at the moment in which a frame was sent, by instance and number of the frame. */
   readonly #samples = new Map<string, Sample>();
@@ -65,7 +65,7 @@ export class RecordChecker implements Judge {
     if (last !== undefined && this.#samples.get(last)?.atMs === this.#now()) this.#samples.delete(last);
     const isAtRest = !process.isActing && !frame.items.some(({ type }) => type === "paused" || type === "bye");
     const of = process.roots.size > 100 ? comparedOfMany : comparedOf;
-    if (!isAtRest || (frame.number % of !== 0 && !frame.items.some(({ type }) => type === "end"))) return;
+    if (!isAtRest || (frame.number % of !== 0 && !frame.items.some(({ type }) => type === "end" || type === "left"))) return;
     const key = `${instance} ${frame.number}`;
     this.#lastSample.set(instance, key);
     this.#samples.set(key, { atMs: this.#now(), picture: pictureOf(process.roots, withoutFacts) });

@@ -53,6 +53,7 @@ export async function simulateRecord(seed: number, trace?: (line: string) => voi
       await rest(world, cast);
     }
     if (!world.isViolated) await checkUnwatched(world, cast);
+    await checkFiles(world);
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
     process.off("unhandledRejection", onRejection);
@@ -142,6 +143,18 @@ async function checkUnwatched(world: RecordWorld, cast: Cast): Promise<void> {
   if (world.isViolated || watcher === undefined) return;
   await rest(world, { ...cast, watchers: [watcher] });
   watcher.leave();
+}
+
+/** Reads the recordings of the run as files. */
+async function checkFiles(world: RecordWorld): Promise<void> {
+  const { recorded, checker } = world;
+  const random = world.random();
+  for (const life of recorded) {
+    if (world.isViolated) return;
+    checker.counts.files++;
+    const fault = await life.faultIn(random);
+    if (fault !== undefined) checker.violated(promise, fault, { watcher: life.watcher });
+  }
 }
 
 function statesOf(cast: Cast): Readonly<Record<string, unknown>> {

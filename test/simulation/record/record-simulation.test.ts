@@ -23,6 +23,7 @@ describe("simulation of the record", () => {
       }
       // The runs have what they are for.
       expect(sums["moments"]).toBeGreaterThan(5_000);
+      expect(sums["files"]).toBeGreaterThan(100);
       expect(sums["late"]).toBeGreaterThan(100);
       expect(sums["gaps"]).toBeGreaterThan(100);
       expect(sums["left"]).toBeGreaterThan(10_000);

@@ -1,6 +1,7 @@
 import { FaultyNetwork } from "../../../testing/faulty-network.js";
 import { Stage } from "../common/stage.js";
 import { UserFailure } from "./users-machines.js";
+import type { RecordedLife } from "./recorded-life.js";
 import { RecordChecker } from "./record-checker.js";
 
 export const realm = "sim";
@@ -12,6 +13,8 @@ const stepsMax = 200_000;
 export class RecordWorld extends Stage {
   readonly network: FaultyNetwork;
   readonly checker: RecordChecker;
+  /** Recordings that are read as files at the end. */
+  readonly recorded: RecordedLife[] = [];
   /** Users do nothing now. */
   isQuiet = false;
   /** Faults have ended: users do little, as there is little new to see. */

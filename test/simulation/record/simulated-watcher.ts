@@ -1,10 +1,11 @@
 import { type ActorSystem, createActorSystem } from "../../../actors/system/actor-system.js";
-import { type RecordEntry, recordFrame } from "../../../actors/record/frames.js";
+import type { RecordEntry } from "../../../actors/record/frames.js";
 import { applyEntry, emptyModel, type RecordModel } from "../../../actors/record/model.js";
 import type { Random } from "../../../core/index.js";
 import type { NetworkEnd } from "../../../testing/network-end.js";
 import type { NodeClock } from "../../../testing/simulated-clock.js";
 import { flat } from "./record-checker.js";
+import { RecordedLife } from "./recorded-life.js";
 import { realm, type RecordWorld } from "./record-world.js";
 
 /** Chance that the model is kept after an entry, to compare it with a recording that is cut there; and how often. */
@@ -95,10 +96,10 @@ export class SimulatedWatcher {
   checkReplay(): void {
     if (this.#life === undefined) return;
     const { model, entries, marks } = this.#life;
-    // The recording of some lives is written and read again, as a file does.
-    const recording = this.#random.fraction() < 0.25 ? entries.map(rewritten) : entries;
     const cut = Math.floor(this.#random.fraction() * entries.length);
-    this.#world.checker.replayed(this.name, model, recording, { marks, cut });
+    // Some are written into a file, too.
+    if (this.#random.fraction() < 0.25) this.#world.recorded.push(new RecordedLife(this.name, [...entries], flat(model)));
+    this.#world.checker.replayed(this.name, model, entries, { marks, cut });
   }
 
   #end(life: Life): void {
@@ -106,8 +107,4 @@ export class SimulatedWatcher {
     this.#life = undefined;
     life.clock.stop();
   }
-}
-
-function rewritten(entry: RecordEntry): RecordEntry {
-  return entry.type === "lost" ? entry : { ...entry, frame: recordFrame.read(recordFrame.write(entry.frame)) };
 }

@@ -53,6 +53,12 @@ export class Users implements Tenant {
   readonly #meter = createActor(meterLogic);
   #number = 0;
   #notes = 0;
+  #acts = 0;
+  /** The number of acts changes without an event of the meter. */
+  readonly #showMeter = (snapshot: unknown): Record<string, number> => ({
+    count: (snapshot as { readonly context: number }).context,
+    acts: this.#acts,
+  });
 
   constructor(place: Place, { hasCrowd }: { readonly hasCrowd: boolean }) {
     this.#place = place;
@@ -61,7 +67,7 @@ export class Users implements Tenant {
     process.act(() => {
       this.#meter.start();
       const { system } = process;
-      if (place.random.fraction() < 0.8) system.register(`${name}/meter`, this.#meter, { accepts: [], describe: showCount });
+      if (place.random.fraction() < 0.8) system.register(`${name}/meter`, this.#meter, { accepts: [], describe: this.#showMeter });
       if (!hasCrowd) return;
       for (let index = 0; index < crowdSize; index++)
         system.register(`${name}/crowd/${index}`, createActor(meterLogic).start(), { accepts: [] });
@@ -96,6 +102,7 @@ export class Users implements Tenant {
   }
 
   #act(): void {
+    this.#acts++;
     const { random } = this.#place;
     const dice = random.fraction();
     if (dice < 0.55) this.#send();
@@ -236,8 +243,4 @@ export class Users implements Tenant {
 function send(actor: AnyActorRef, event: { readonly type: string }): void {
   const { status } = actor.getSnapshot() as { readonly status: string };
   if (status === "active") actor.send(event);
-}
-
-function showCount(snapshot: unknown): Record<string, number> {
-  return { count: (snapshot as { readonly context: number }).context };
 }
