@@ -44,9 +44,12 @@ const addressPattern = /^[A-Za-z0-9_-]+$/;
  * Subjects of one actor. Throws InvalidOptionError unless `path` is 1 to `actorPathNamesMax` names with `/` between.
  */
 export function actorSubjects(realm: string, path: string): { readonly requests: string; readonly views: string } {
-  const names = path.split("/");
-  const reason = `is ${JSON.stringify(path.slice(0, 200))}, not 1 to ${limits.actorPathNamesMax} names of letters, digits, _ and - with / between`;
-  if (names.length > limits.actorPathNamesMax || !names.every(isName)) throw new InvalidOptionError({ option: "path", reason });
+  // A program without types may give anything.
+  const names = typeof path === "string" ? path.split("/") : [];
+  const shown = typeof path === "string" ? JSON.stringify(path.slice(0, 200)) : typeof path;
+  const reason = `is ${shown}, not 1 to ${limits.actorPathNamesMax} names of letters, digits, _ and - with / between`;
+  if (names.length === 0 || names.length > limits.actorPathNamesMax || !names.every(isName))
+    throw new InvalidOptionError({ option: "path", reason });
   return { requests: `zooid.${checkedRealm(realm)}.actor.${names.join(".")}`, views: `zooid.${realm}.view.${names.join(".")}` };
 }
 
@@ -90,7 +93,7 @@ const knownReceiver: Field<KnownReceiver> = {
   read: (from, at, what) => ({ registration: text.check(from[at], what), taken: count.check(from[at + 1], what) }),
 };
 
-/** The state that a request waits for: a state value, a path with dots, or a tag. */
+/** The state that a request waits for: a state value, a path as XState matches it, or a tag. */
 export interface AwaitedState {
   readonly state?: Value | undefined;
   readonly tag?: string | undefined;

@@ -9,6 +9,5 @@ export interface AnySnapshot {
   readonly value?: Value;
   readonly tags?: ReadonlySet<string>;
   readonly machine?: AnyStateMachine;
-  matches?(state: Value): boolean;
   hasTag?(tag: string): boolean;
 }

@@ -2,6 +2,8 @@
 import type { AnyActorRef, AnyStateMachine, AnyStateNode } from "xstate";
 import type { AwaitedState } from "../protocol/actor-messages.js";
 import { type Clock, InvalidOptionError, type Value } from "../../core/index.js";
+import { isRecord } from "../drawing/description.js";
+import { namesInStatePath, statePathText } from "../drawing/state-path.js";
 import type { AnySnapshot } from "./any-snapshot.js";
 
 interface Wait {
@@ -79,30 +81,49 @@ export class AwaitedStates {
 }
 
 function isReached(snapshot: AnySnapshot, { state, tag }: AwaitedState): boolean {
-  return tag === undefined ? snapshot.matches?.(state as Value) === true : snapshot.hasTag?.(tag) === true;
+  return tag === undefined ? isIn(snapshot.value, state as Value) : snapshot.hasTag?.(tag) === true;
 }
 
-/** Throws InvalidOptionError, which names `until`, if no state of the machine can be the awaited one. */
-export function checkAwaited(machine: AnyStateMachine | undefined, { state, tag }: AwaitedState): void {
-  const refuse = (reason: string): never => {
-    throw new InvalidOptionError({ option: "until", reason });
-  };
-  if (machine === undefined) return refuse("needs an actor that is a state machine");
-  if (tag === undefined && !hasState(machine.root, state)) refuse(`names no state of machine ${machine.id}: ${JSON.stringify(state)}`);
-  if (tag !== undefined && !hasTag(machine.root, tag)) refuse(`names no tag of machine ${machine.id}: ${JSON.stringify(tag)}`);
+/** Whether a machine with this state value is in `state`. XState's `matches` takes a `.` in a name for a step. */
+function isIn(value: Value | undefined, state: Value): boolean {
+  if (typeof state === "string") return value === state || (isRecord(value) && Object.hasOwn(value, state));
+  return isRecord(value) && Object.entries(state as object).every(([name, inner]) => isIn(value[name] as Value, inner as Value));
 }
 
-function hasState(node: AnyStateNode, state: unknown): boolean {
-  if (typeof state === "string") {
-    let at: AnyStateNode | undefined = node;
-    for (const name of state.split(".")) at = at === undefined ? undefined : inner(at, name);
-    return at !== undefined;
+/**
+ * The awaited state with a path as a value. Throws InvalidOptionError, which names `until`, if no state of the machine
+ * can be the awaited one.
+ */
+export function checkedAwaited(machine: AnyStateMachine | undefined, { state, tag }: AwaitedState): AwaitedState {
+  const refused = (reason: string) => new InvalidOptionError({ option: "until", reason });
+  if (machine === undefined) throw refused("needs an actor that is a state machine");
+  if (tag !== undefined) {
+    if (!hasTag(machine.root, tag)) throw refused(`names no tag of machine ${machine.id}: ${JSON.stringify(tag)}`);
+    return { tag };
   }
-  if (typeof state !== "object" || state === null) return false;
-  return Object.entries(state).every(([name, below]) => {
+  const matched = valueOf(machine.root, state);
+  if (matched === undefined) throw refused(`names no state of machine ${machine.id}: ${JSON.stringify(state)}`);
+  return { state: matched };
+}
+
+/** A state value, or a path of names, as a state value; undefined: `node` has no such states. */
+function valueOf(node: AnyStateNode, state: Value | undefined): Value | undefined {
+  if (typeof state === "string") {
+    if (inner(node, state) !== undefined) return state;
+    const [first = "", ...rest] = namesInStatePath(state);
+    const at = inner(node, first);
+    if (at === undefined || rest.length === 0) return at === undefined ? undefined : first;
+    const below = valueOf(at, statePathText(rest));
+    return below === undefined ? undefined : { [first]: below };
+  }
+  if (!isRecord(state)) return undefined;
+  const below = Object.entries(state).map(([name, value]) => {
     const at = inner(node, name);
-    return at !== undefined && hasState(at, below);
+    return [name, at === undefined ? undefined : valueOf(at, value)] as const;
   });
+  // XState gives only a state without inner ones an empty value.
+  if (below.length === 0) return Object.keys(node.states).length === 0 ? {} : undefined;
+  return below.some(([, value]) => value === undefined) ? undefined : (Object.fromEntries(below) as Value);
 }
 
 function inner(node: AnyStateNode, name: string): AnyStateNode | undefined {

@@ -26,7 +26,7 @@ import {
   takenAnswer,
 } from "../protocol/actor-messages.js";
 import type { AnySnapshot } from "./any-snapshot.js";
-import { AwaitedStates, checkAwaited } from "./awaited-states.js";
+import { AwaitedStates, checkedAwaited } from "./awaited-states.js";
 import { Containment, reasonOf } from "./containment.js";
 import type { ActorFailure, AfterFailure, Failures } from "./failures.js";
 import { describeMachine } from "../drawing/description.js";
@@ -233,8 +233,9 @@ export class OpenEndpoint {
     }
     const actor = this.#path;
     if (event !== undefined && isRepeat && !this.#isJudged(known)) throw new ActorLostError({ actor, isInDoubt: true });
-    if (until !== undefined) checkAwaited((this.#actor.getSnapshot() as AnySnapshot).machine, until);
-    else if (event === undefined) throw new MalformedMessageError({ what: "take", reason: "has neither an event nor a state" });
+    const awaited = until && checkedAwaited((this.#actor.getSnapshot() as AnySnapshot).machine, until);
+    if (awaited === undefined && event === undefined)
+      throw new MalformedMessageError({ what: "take", reason: "has neither an event nor a state" });
     const checked = event === undefined ? undefined : this.#checked(event);
     const countMax = limits.actorRequestsWaitingMax;
     if (memory.waiting >= countMax) throw new ServerBusyError({ what: "waiting requests", countMax });
@@ -249,8 +250,8 @@ export class OpenEndpoint {
         return;
       }
     }
-    if (until === undefined) memory.answer(id, this.#taken(false));
-    else this.#await(id, until, waitMs);
+    if (awaited === undefined) memory.answer(id, this.#taken(false));
+    else this.#await(id, awaited, waitMs);
   }
 
   /** Whether a request would be remembered here, if this registration had taken it. */

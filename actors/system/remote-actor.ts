@@ -1,5 +1,14 @@
 /** References to actors, in another process or in this one. */
-import { asDurationIfGiven, assert, type Duration, endlessMs, InvalidOptionError, limits, type ZooidError } from "../../core/index.js";
+import {
+  asDurationIfGiven,
+  assert,
+  type Duration,
+  endlessMs,
+  InvalidEventError,
+  InvalidOptionError,
+  limits,
+  type ZooidError,
+} from "../../core/index.js";
 import {
   type ActorRequest,
   actorRequest,
@@ -13,7 +22,7 @@ import {
   takenAnswer,
   type TakenAnswer,
 } from "../protocol/actor-messages.js";
-import { checkedDescription, type MachineDescription } from "../drawing/description.js";
+import { checkedDescription, isRecord, type MachineDescription } from "../drawing/description.js";
 import { readAnswer } from "../protocol/codec.js";
 import type { RealmSeams } from "../protocol/realm-seams.js";
 import { Pulse } from "./pulse.js";
@@ -53,11 +62,11 @@ export class RemoteReference implements RemoteActor {
   }
 
   async send(event: RemoteEvent, options: RemoteOptions = {}): Promise<void> {
-    await this.#take(event, undefined, options);
+    await this.#take(this.#checked(event), undefined, options);
   }
 
   async ask(event: RemoteEvent, options: RemoteOptions & { readonly until: Until }): Promise<ActorView> {
-    return this.#reached(await this.#take(event, checkedUntil(options?.until), options));
+    return this.#reached(await this.#take(this.#checked(event), checkedUntil(options?.until), options));
   }
 
   async waitFor(options: RemoteOptions & Until): Promise<ActorView> {
@@ -100,6 +109,14 @@ export class RemoteReference implements RemoteActor {
     const answer = readAnswer(takenAnswer, await this.#call(write, { ...options, timeoutMs }, { request, hasEvent: event !== undefined }));
     this.#known = answer;
     return answer;
+  }
+
+  /** A program without types may give anything. Throws InvalidEventError. */
+  #checked(event: RemoteEvent): RemoteEvent {
+    const given: unknown = event;
+    if (isRecord(given) && typeof given["type"] === "string") return event;
+    const shown = typeof given === "string" ? JSON.stringify(given.slice(0, limits.nameBytesMax)) : typeof given;
+    throw new InvalidEventError({ actor: this.path, event: shown, reason: "it is no object with a type that is a text" });
   }
 
   #reached({ view }: TakenAnswer): ActorView {

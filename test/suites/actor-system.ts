@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { createActor, fromTransition } from "xstate";
+import { createActor, createMachine, fromTransition } from "xstate";
 import { type ActorSystem, type ActorView, createActorSystem } from "../../actors/system/actor-system.js";
 import { machineToMermaid } from "../../actors/drawing/mermaid.js";
 import { describeMachine } from "../../actors/drawing/description.js";
@@ -149,6 +149,33 @@ export function actorSystemSuite(name: string, connect: () => Promise<Transport>
       gate.send({ type: "CLOSE" });
       const closed = await closing;
       expect([closed.value, closed.context]).toEqual(["closed", { passed: 1 }]);
+    });
+
+    test("a state is awaited by its name, by a path, or by its value, also when its name has a dot", async () => {
+      const { system: inside, transport } = await setup();
+      const states = { "v1.0": { on: { GO: "v2" } }, v2: { initial: "a.b", states: { "a.b": {} } } };
+      inside.spawn("versions", createMachine({ initial: "v1.0", states }), { accepts: ["GO"] });
+      await transport.flush();
+      const { system } = await setup();
+      const remote = system.remote("versions");
+      await remote.waitFor({ state: "v1.0" });
+      await remote.waitFor({ state: "v1\\.0" });
+      await remote.ask({ type: "GO" }, { until: { state: { v2: "a.b" } } });
+      await remote.waitFor({ state: "v2.a\\.b" });
+      for (const state of ["v2.a", "", {}, { v2: {} }, { v2: { "a.b": "x" } }, [], null])
+        await expect(remote.waitFor({ state })).rejects.toMatchObject({ code: "ZOOID_INVALID_OPTION" });
+    });
+
+    test("an event or a path of another shape is refused before it is sent", async () => {
+      const { system } = await setup();
+      const remote = system.remote("nowhere");
+      for (const event of [undefined, null, 5, "OPEN", [], {}, { type: 5 }]) {
+        await expect(remote.send(event as never)).rejects.toMatchObject({ code: "ZOOID_INVALID_EVENT" });
+        const until = { state: "open" };
+        await expect(remote.ask(event as never, { until })).rejects.toMatchObject({ code: "ZOOID_INVALID_EVENT" });
+      }
+      for (const path of [undefined, null, 5, {}, [], ""])
+        expect(() => system.remote(path as never)).toThrow(expect.objectContaining({ code: "ZOOID_INVALID_OPTION" }));
     });
 
     test("a wait for a state ends with a typed error when the actor ends, fails or does not reach it in time", async () => {
