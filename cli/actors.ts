@@ -42,12 +42,17 @@ export function shownState({ status, value, failure, failures }: ActorView): str
 
 /** A machine by its name. Throws a CommandError that names all machines. */
 export function machineNamed(name: string) {
-  const found = Object.entries(machines).find(([each]) => each === name)?.[1];
+  const found = knownMachine(name);
   if (found !== undefined) return found;
   throw new CommandError(
     "ZOOID_USAGE",
     `there is no machine ${JSON.stringify(name)}${didYouMean(name, Object.keys(machines)) || ":"} machines are ${Object.keys(machines).join(", ")}`,
   );
+}
+
+/** The machine of this name; undefined: it is none of Zooid. */
+export function knownMachine(name: string | undefined) {
+  return Object.entries(machines).find(([each]) => each === name)?.[1];
 }
 
 /** Whether `name` is a machine of Zooid, or looks like a misspelled one. Any other name is the address of an actor. */
@@ -99,6 +104,6 @@ export async function actorsOf({ system, realm }: SystemOfRealm, name: string, o
 export async function drawCurrent(system: SystemOfRealm, name: string, of: string): Promise<string> {
   const named = machineNamed(name);
   const [view] = await actorsOf(system, name, of);
-  const machine = Object.entries(machines).find(([each]) => each === view?.machine)?.[1] ?? named;
+  const machine = knownMachine(view?.machine) ?? named;
   return machineToMermaid(machine, { current: (view?.value ?? undefined) as never });
 }

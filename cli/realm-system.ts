@@ -1,11 +1,10 @@
-import { type ActorSystem, createActorSystem, openTransport, type Transport } from "../actors/index.js";
+import { createActorSystem, openTransport, type Transport } from "../actors/index.js";
 import { type Clock, systemClock, systemRandom } from "../core/index.js";
+import type { SystemOfRealm } from "./actors.js";
 import { brokerOf, type BrokerFlags, logOf } from "./connection.js";
 
 /** An actor system in the realm of the flags, and the link to its broker. */
-export interface RealmSystem {
-  readonly realm: string;
-  readonly system: ActorSystem;
+export interface RealmSystem extends SystemOfRealm {
   readonly transport: Transport;
   readonly clock: Clock;
 }

@@ -24,6 +24,5 @@ export * from "./secret.js";
 export * from "./transaction.js";
 export * from "./tag.js";
 export * from "./tag-template.js";
-export * from "./thenable.js";
 export * from "./tid.js";
 export * from "./value.js";

@@ -5,7 +5,7 @@ import type { AnyStateMachine, StateValue } from "xstate";
 import { describeMachine, type MachineDescription, machineToMermaid, machineToSvg } from "../../actors/index.js";
 import { machines } from "../../machines/index.js";
 import type { CliCommand } from "../command.js";
-import { actorAt, actorsOf, isMachine, machineNamed } from "../actors.js";
+import { actorAt, actorsOf, isMachine, knownMachine, machineNamed } from "../actors.js";
 import { addConnectionOptions, type ConnectionFlags } from "../connection.js";
 import { CommandError } from "../failure.js";
 import { isMachineFile, machineOfFile } from "../machine-files.js";
@@ -105,9 +105,7 @@ async function runningOf(name: string | undefined, of: string, flags: MachinesFl
     throw new CommandError("ZOOID_USAGE", "--of needs a machine: `zooid machines connection --of A`; an actor of yours needs no --of");
   const named = machineNamed(name);
   const views = await withRealm(flags, "zooid machines", (system) => actorsOf(system, name, of));
-  const [view] = views;
-  const machine = Object.entries(machines).find(([each]) => each === view?.machine)?.[1] ?? named;
-  return { name, machine, current: stateOf(view), json: views };
+  return { name, machine: knownMachine(views[0]?.machine) ?? named, current: stateOf(views[0]), json: views };
 }
 
 /** The state value of an actor; undefined if it has none. */

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { definedOf, systemRandom, systemClock } from "../../core/index.js";
 import { openTransport, untilStatus } from "../../actors/index.js";
 import type { CliCommand } from "../command.js";
@@ -96,7 +97,8 @@ async function serve(flags: ServeFlags, { out, say, signal }: Surroundings): Pro
       const storages = server.storages.map((storage) => ({ storage, tid: server.status(storage).position.tid }));
       if (flags.json === true) await out.json({ event: "ready", instance: server.instance, address: transport.address, realm, storages });
       else await out.line(`zooid serve: ready, storages ${server.storages.join(", ")} of realm ${realm} at ${transport.address}`);
-      await aborted(AbortSignal.any([signal, fatal.signal]));
+      const ending = AbortSignal.any([signal, fatal.signal]);
+      if (!ending.aborted) await once(ending, "abort");
     } finally {
       await close();
     }
@@ -122,11 +124,4 @@ function boundsOf(flags: ServeFlags) {
       heartbeatIntervalMs: flags.heartbeatInterval,
     }),
   };
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -42,6 +42,7 @@ function cityKey(source: Source, uses: Map<string, number>): string {
   return use === 1 ? key : `${key}~${use}`;
 }
 
-function cityOf({ lat, lng, ...names }: Source) {
-  return { ...names, latitude: Number(lat), longitude: Number(lng) } satisfies City;
+/** A source has more fields than are stored. */
+function cityOf({ name, country, admin1, lat, lng }: Source) {
+  return { name, country, admin1, latitude: Number(lat), longitude: Number(lng) } satisfies City;
 }

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
@@ -84,9 +85,8 @@ export async function openControlServer(port: number, actions: ControlActions): 
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(portError(error, port, "--control-port")));
-    server.listen(port, "127.0.0.1", resolve);
+  await once(server.listen(port, "127.0.0.1"), "listening").catch((error: unknown) => {
+    throw portError(error, port, "--control-port");
   });
   return {
     url: `http://127.0.0.1:${port}`,

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createServer } from "node:net";
 import { CommandError } from "../../../cli/failure.js";
 
@@ -9,16 +10,11 @@ type PortFlag = keyof typeof values;
 export async function checkPortFree(port: number, flag: PortFlag): Promise<void> {
   const server = createServer();
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ host: "127.0.0.1", port, exclusive: true }, resolve);
-    });
+    await once(server.listen({ host: "127.0.0.1", port, exclusive: true }), "listening");
   } catch (error) {
     throw portError(error, port, flag);
   }
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
+  await once(server.close(), "close");
 }
 
 /** The error for a port that cannot be opened, with the option that chooses another one. */

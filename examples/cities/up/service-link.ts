@@ -1,6 +1,6 @@
 import { CommandError } from "../../../cli/failure.js";
 import type { CountryFigures } from "../figures.js";
-import { type Clock, delay } from "../../../core/index.js";
+import { type Clock, delay, onAbort } from "../../../core/index.js";
 
 /** Pause between two looks at a state that sends no events. */
 const lookIntervalMs = 20;
@@ -99,22 +99,17 @@ export class ServiceLink {
   /** The next event that satisfies `is`. Rejects with the signal's reason. */
   next<T extends ServiceEvent>(is: (event: ServiceEvent) => event is T, signal: AbortSignal): Promise<T> {
     return new Promise((resolve, reject) => {
-      const end = () => {
-        this.#waiting.delete(take);
-        reject(signal.reason as Error);
-      };
       const take = (event: ServiceEvent) => {
         if (!is(event)) return;
         this.#waiting.delete(take);
-        signal.removeEventListener("abort", end);
+        stopListening();
         resolve(event);
       };
-      if (signal.aborted) {
-        reject(signal.reason as Error);
-        return;
-      }
-      signal.addEventListener("abort", end, { once: true });
       this.#waiting.add(take);
+      const stopListening = onAbort(signal, () => {
+        this.#waiting.delete(take);
+        reject(signal.reason as Error);
+      });
     });
   }
 
