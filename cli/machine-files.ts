@@ -49,13 +49,21 @@ async function load(path: string, signal: AbortSignal): Promise<Readonly<Record<
   const file = resolve(path);
   if (!existsSync(file)) throw new CommandError("ZOOID_FILE", `there is no file ${path}`);
   isModuleLoaded = true;
+  let endless = (): void => undefined;
   try {
     const loading = import(pathToFileURL(file).href) as Promise<Readonly<Record<string, unknown>>>;
-    return await abortable(loading, signal);
+    // When nothing more can happen in this process, a module that still waits does so for ever.
+    const waitingForEver = new Promise<never>((_, reject) => {
+      endless = () => reject(new Error("an await at its top level never ends"));
+      process.once("beforeExit", endless);
+    });
+    return await abortable(Promise.race([loading, waitingForEver]), signal);
   } catch (error) {
     signal.throwIfAborted();
     const reason = error instanceof Error && error.message !== "" ? `${error.name}: ${error.message}` : errorText(error);
     throw new CommandError("ZOOID_FILE", `${path} cannot be loaded: ${reason}${hintOf(path, error)}`, {}, error);
+  } finally {
+    process.off("beforeExit", endless);
   }
 }
 

@@ -14,6 +14,15 @@ export function parseDuration(text: string): number {
   }
 }
 
+/** A parser of durations in [minMs, maxMs]; `range` is the text of both. */
+export function parseDurationIn(minMs: number, maxMs: number, range: string): (text: string) => number {
+  return (text) => {
+    const ms = parseDuration(text);
+    if (!(ms >= minMs && ms <= maxMs)) throw new InvalidArgumentError(`It must be ${range}.`);
+    return ms;
+  };
+}
+
 /** A parser of whole numbers in [min, max]. */
 export function parseInteger(min: number, max: number): (text: string) => number {
   return (text) => {

@@ -1,10 +1,12 @@
 import type { Command } from "commander";
 import { applyEntry, emptyModel, type RecordEntry, type RecordModel } from "../../actors/index.js";
+import { systemClock } from "../../core/index.js";
 import { actorPattern, type ActorPattern } from "../actor-pattern.js";
 import { followRecord } from "../follow-record.js";
 import { toJson } from "../json-values.js";
-import { option, parseChoice, parseDuration, switchOption } from "../parsing.js";
+import { option, parseChoice, parseDurationIn, switchOption } from "../parsing.js";
 import { addSourceOptions, type RecordSource, type SourceFlags, withSource } from "../record-source.js";
+import { timeText } from "../record-lines.js";
 import type { Surroundings } from "../surroundings.js";
 import { table } from "../table.js";
 import { Sampler, type TopSample } from "../top/sampler.js";
@@ -36,7 +38,7 @@ export function addTop(program: Command, surroundings: Surroundings): void {
     )
     .addOption(
       option("--interval <duration>", "ZOOID_TOP_INTERVAL", "time between two tables (default: 1s)")
-        .argParser(parseDuration)
+        .argParser(parseDurationIn(50, 24 * 60 * 60 * 1_000, "from 50ms to 1d"))
         .default(1_000, "1s"),
     )
     .addHelpText(
@@ -51,14 +53,25 @@ Examples:
   $ zooid top --once --realm shop
   $ zooid top --json | jq -c '{commits, hitRate}'`,
     );
-  addSourceOptions(command).action((text: string | undefined, flags: TopFlags) =>
-    withSource(flags, "zooid top", surroundings, async (source) => {
+  addSourceOptions(command).action((text: string | undefined, flags: TopFlags) => {
+    const notices: Notices = { say: surroundings.say };
+    return withSource(flags, "zooid top", { say: (line) => notices.say(line) }, async (source) => {
       const pattern = actorPattern(text);
       if (flags.once === true || (flags.json !== true && !isTerminal())) await printOnce(source, flags, pattern, surroundings);
       else if (flags.json === true) await printJson(source, flags, pattern, surroundings);
-      else await fillScreen(source, flags, pattern, surroundings);
-    }),
-  );
+      else await fillScreen(source, flags, pattern, { signal: surroundings.signal, notices });
+    });
+  });
+}
+
+/** Where lines about the link, and about applications, are printed. */
+interface Notices {
+  say: (line: string) => void;
+}
+
+interface ScreenSurroundings {
+  readonly signal: AbortSignal;
+  readonly notices: Notices;
 }
 
 /** Name of the place that is watched. */
@@ -131,12 +144,18 @@ function jsonOf(sample: TopSample, flags: TopFlags): object {
   return { realm: flags.realm, ...sample, at: Math.floor(sample.at), actors };
 }
 
-async function fillScreen(source: RecordSource, flags: TopFlags, pattern: ActorPattern, surroundings: Surroundings): Promise<void> {
+async function fillScreen(
+  source: RecordSource,
+  flags: TopFlags,
+  pattern: ActorPattern,
+  { signal, notices }: ScreenSurroundings,
+): Promise<void> {
   const samples = new Samples(source, pattern);
   let view = { ...firstView, sort: flags.sort, all: flags.all === true };
   let sample = samples.take();
   const quit = new AbortController();
-  const draw = () => screen.show(screenLines(view, { sample, model: samples.model, place: placeOf(source) }, screen.size));
+  let notice: string | undefined;
+  const draw = () => screen.show(screenLines(view, { sample, model: samples.model, place: placeOf(source), notice }, screen.size));
   const screen = new Screen({
     input: process.stdin,
     output: process.stdout,
@@ -159,13 +178,17 @@ async function fillScreen(source: RecordSource, flags: TopFlags, pattern: ActorP
   };
   const first = setTimeout(refresh, firstSampleMs);
   const interval = setInterval(refresh, flags.interval);
+  const { say } = notices;
+  notices.say = (line) => {
+    notice = `${timeText(systemClock.now()).slice(0, 8)}   ${line.replace(/^zooid: /, "")}`;
+    draw();
+  };
   try {
     draw();
     const ended = new Promise<void>((resolve) => quit.signal.addEventListener("abort", () => resolve(), { once: true }));
-    const say = () => undefined;
     const following = followRecord(
       source,
-      { say, signal: AbortSignal.any([surroundings.signal, quit.signal]) },
+      { say: notices.say, signal: AbortSignal.any([signal, quit.signal]) },
       {
         take: (entry) => {
           applyEntry(samples.model, entry);
@@ -179,5 +202,6 @@ async function fillScreen(source: RecordSource, flags: TopFlags, pattern: ActorP
     clearTimeout(first);
     clearInterval(interval);
     screen.close();
+    notices.say = say;
   }
 }

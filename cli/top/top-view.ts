@@ -103,15 +103,24 @@ export function shownActors(view: Pick<TopView, "sort" | "isReversed" | "all">, 
   return view.isReversed ? sorted.reverse() : sorted;
 }
 
+/** The content of a screen. */
+export interface TopContent {
+  readonly sample: TopSample;
+  readonly model: RecordModel;
+  readonly place: string;
+  /** The latest notice, such as a lost link. */
+  readonly notice?: string | undefined;
+}
+
 /** The lines of a screen of this size. */
 export function screenLines(
   view: TopView,
-  { sample, model, place }: { readonly sample: TopSample; readonly model: RecordModel; readonly place: string },
+  { sample, model, place, notice }: TopContent,
   { width, height }: { readonly width: number; readonly height: number },
 ): readonly Line[] {
   const cut = (line: Line): Line => ({ ...line, text: cutText(printable(line.text), width) });
-  const head = headLines(sample, place, view).map(cut);
-  const foot: Line = { text: footText(view), style: "dim" };
+  const head = [...headLines(sample, place, view).slice(0, 2), { text: notice ?? "" }].map(cut);
+  const foot: Line = { text: footText(view, width), style: "dim" };
   const room = Math.max(0, height - head.length - 1);
   const selected = sample.actors.find(({ key }) => key === view.selected);
   const body = view.isHelp
@@ -219,10 +228,32 @@ function valueText(value: Value): string {
       : String(value);
 }
 
-function footText({ isOpen, isHelp, sort }: TopView): string {
+function footText({ isOpen, isHelp, sort }: TopView, width: number): string {
   if (isHelp) return "Esc back   q quit";
-  if (isOpen) return "up/down scroll   Esc back   p pause   q quit";
-  return `up/down select   Enter machine   s sort (${sort})   r reverse   a all actors   p pause   ? help   q quit`;
+  if (isOpen)
+    return fitting(
+      [
+        ["up/down scroll", 2],
+        ["Esc back", 1],
+        ["p pause", 3],
+        ["q quit", 0],
+      ],
+      width,
+    );
+  const sorting = `s sort (${sort})`;
+  const [select, open, change] = [
+    ["up/down select", 4],
+    ["Enter machine", 2],
+    [sorting, 3],
+  ] as const;
+  return fitting([select, open, change, ["r reverse", 7], ["a all actors", 5], ["p pause", 6], ["? help", 1], ["q quit", 0]], width);
+}
+
+/** Keys in their order, each with its rank. Without room for all, the ones with the highest ranks are left out. */
+function fitting(keys: readonly (readonly [text: string, rank: number])[], width: number): string {
+  const ranks = keys.map(([, rank]) => rank).toSorted((a, b) => a - b);
+  const lines = ranks.map((rankMax) => keys.flatMap(([text, rank]) => (rank <= rankMax ? [text] : [])).join("   "));
+  return lines.findLast((line) => line.length <= width) ?? lines[0] ?? "";
 }
 
 const helpLines: readonly Line[] = [

@@ -14,6 +14,7 @@ const files = {
   "none.mjs": `export const price = 1;`,
   "broken.mjs": `throw new Error("no database");`,
   "huge.mjs": `export default createMachine({ initial: "s0", states: Object.fromEntries(Array.from({ length: 600 }, (_, i) => ["s" + i, {}])) });`,
+  "waiting.mjs": `await new Promise(() => {});`,
   "busy.mjs": `setInterval(() => {}, 1_000);\nexport const order = createMachine({ id: "order" });`,
 };
 
@@ -56,6 +57,12 @@ describe("zooid machines with a file", () => {
     const { error } = await zooid(["machines", inFolder(name), "--format", "svg", "--out", out]);
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) as string });
     expect(readdirSync(folder)).not.toContain("failed.svg");
+  });
+
+  test("fails when the file waits for something that never happens", async () => {
+    const { err, code } = await runZooid(["machines", inFolder("waiting.mjs")]);
+    expect(err).toMatch(/waiting\.mjs cannot be loaded: Error: an await at its top level never ends \(ZOOID_FILE\)$/m);
+    expect(code).toBe(1);
   });
 
   test("ends although the file has started something that goes on", async () => {

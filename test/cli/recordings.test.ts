@@ -124,6 +124,14 @@ describe("zooid record and zooid replay", () => {
 });
 
 describe("zooid top without a terminal", () => {
+  test.each(["0ms", "49ms", "30d"])("refuses an interval that a timer cannot keep: %s", async (interval) => {
+    const { error } = await zooid(["top", "--once", "--interval", interval, ...there]);
+    expect(error).toMatchObject({
+      code: "commander.invalidArgument",
+      message: expect.stringContaining("It must be from 50ms to 1d.") as string,
+    });
+  });
+
   test("prints one table, or one object", async () => {
     const asked = [zooid(["top", "--interval", "100ms", ...there]), zooid(["top", "--once", "--json", "--interval", "100ms", ...there])];
     const [table, json] = await Promise.all(asked);

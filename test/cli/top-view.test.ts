@@ -100,6 +100,22 @@ describe("the screen of zooid top", () => {
     }
   });
 
+  test("shows in its last line how to quit and to get help, however narrow it is", () => {
+    const there = world();
+    const footAt = (width: number, view = firstView) =>
+      screenLines(view, { ...there, place: "realm shop" }, { width, height: 8 }).at(-1)?.text;
+    expect(footAt(120)).toBe("up/down select   Enter machine   s sort (path)   r reverse   a all actors   p pause   ? help   q quit");
+    expect(footAt(80)).toBe("up/down select   Enter machine   s sort (path)   a all actors   ? help   q quit");
+    expect(footAt(40)).toBe("Enter machine   ? help   q quit");
+    expect(footAt(40, { ...firstView, isOpen: true })).toBe("up/down scroll   Esc back   q quit");
+    expect(footAt(20)).toBe("? help   q quit");
+  });
+
+  test("shows the latest notice, such as a lost link, above the table", () => {
+    const content = { ...world(), place: "realm shop", notice: "18:05:00   the link to 127.0.0.1:4222 is disconnected" };
+    expect(screenLines(firstView, content, { width: 80, height: 8 })[2]?.text).toBe(content.notice);
+  });
+
   test("is changed by keys: sort, reverse, all actors, pause, help, and quit", () => {
     const { sample } = world();
     const press = (view: TopView, ...keys: string[]) => keys.reduce<TopView>((at, key) => afterKey(at, key, sample, 10) ?? at, view);
