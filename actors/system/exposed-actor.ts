@@ -238,7 +238,8 @@ export class OpenEndpoint {
       throw new MalformedMessageError({ what: "take", reason: "has neither an event nor a state" });
     const checked = event === undefined ? undefined : this.#checked(event);
     const countMax = limits.actorRequestsWaitingMax;
-    if (memory.waiting >= countMax) throw new ServerBusyError({ what: "waiting requests", countMax });
+    // An event without a state to wait for is answered at once: it may be the one that the others wait for.
+    if (awaited !== undefined && memory.waiting >= countMax) throw new ServerBusyError({ what: "waiting requests", countMax });
     memory.take(id, reply);
     if (checked !== undefined) {
       log.info({ actor, event: checked.type }, "took an event from outside");

@@ -67,6 +67,16 @@ describe("requests whose answers or links are lost", () => {
       ({ code }: ZooidError) => code,
     );
 
+  test("an event reaches an actor for which as many requests wait as may, and answers them", async () => {
+    gateAt("gate");
+    const remote = outside.remote<typeof gateMachine>("gate");
+    const waiting = Array.from({ length: limits.actorRequestsWaitingMax }, () => remote.waitFor({ state: "closed", timeoutMs: Infinity }));
+    await expect(remote.waitFor({ state: "closed" })).rejects.toMatchObject({ code: "ZOOID_SERVER_BUSY" });
+    await remote.send({ type: "CLOSE" });
+    const views = await Promise.all(waiting);
+    expect(views.every(({ value }) => value === "closed")).toBe(true);
+  });
+
   test("an event whose answer is lost is processed once, and send resolves with the answer to a repeat", async () => {
     const { gate } = gateAt("gate");
     const remote = outside.remote("gate");
