@@ -2,7 +2,7 @@
 import { limits, MalformedMessageError, type Write } from "../../core/index.js";
 import { bound, bytes, count, flag, id, key, keys, list as listOf, objectValue, optional, position, range, row, tid } from "./fields.js";
 import { committed } from "./invalidations.js";
-import { message, messageOf, type MessageOf, type ValueOf } from "./message.js";
+import { message, messageOf, type MessageOf } from "./message.js";
 
 const keysToLoad = keys(limits.listPageRowsMax);
 
@@ -34,7 +34,6 @@ const loadedRevision = row(
     into.push(each.serial, each.value ?? null, each.next ?? null);
   },
 );
-export type LoadedRevision = ValueOf<typeof loadedRevision>;
 
 const loadedRevisions = listOf(loadedRevision, limits.listPageRowsMax);
 
@@ -53,7 +52,6 @@ export const loadAnswer = messageOf(
     },
   ),
 );
-export type LoadAnswer = MessageOf<typeof loadAnswer>;
 
 export const list = message("list", { session: id, snapshot: tid, range, rowsMax: count });
 export type List = MessageOf<typeof list>;

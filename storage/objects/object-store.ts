@@ -20,10 +20,7 @@ import type { LoggedTransaction, Outcome, Position } from "../../core/transactio
 
 export { CommitBatch } from "./commit-batch.js";
 export { digestAfter } from "./records.js";
-export type { LogPageAfter, PagedTransaction } from "./log-page.js";
 export { olderRevisionLooks } from "./revisions.js";
-export type { Listed, ListedRow, Loaded, Revision } from "./revisions.js";
-export type { TransactionsAfter } from "./transaction-log.js";
 
 /** Name of a storage and how much of its past it keeps; a bound that is left out is the one in limits. */
 export interface ObjectStoreOptions extends Pick<Seams, "clock" | "log"> {
