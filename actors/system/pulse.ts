@@ -92,11 +92,21 @@ export class Pulse {
     return this.#awakeMs + Math.min(this.#options.clock.monotonic() - this.#lastBeatAt, 2 * this.#intervalMs);
   }
 
+  /** Time at the last heartbeat without an answer for a member. */
+  #silentMs(joinedAtMs: number): number {
+    return this.#awakeMs - Math.max(this.#heardAtMs, joinedAtMs);
+  }
+
   #next(): void {
     const { clock, heartbeatTimeoutMs } = this.#options;
-    // The end of the time-out need not be a multiple of the interval.
-    const leftMs = heartbeatTimeoutMs - (this.#awakeMs - this.#heardAtMs);
-    const timer = clock.setTimeout(() => this.#beat(), leftMs > 0 ? Math.min(this.#intervalMs, leftMs) : this.#intervalMs);
+    // The end of a member's time-out need not be a multiple of the interval. Members that end soon after each other
+    // share a heartbeat. A watch that was silent for its time-out before stays a member.
+    let waitMs = this.#intervalMs;
+    for (const joinedAtMs of this.#members.values()) {
+      const leftMs = heartbeatTimeoutMs - this.#silentMs(joinedAtMs);
+      if (leftMs > 0) waitMs = Math.min(waitMs, Math.max(leftMs, this.#intervalMs / 20));
+    }
+    const timer = clock.setTimeout(() => this.#beat(), waitMs);
     // The requests themselves keep the process alive.
     (timer as { unref?(): void } | undefined)?.unref?.();
     this.#timer = timer;
@@ -111,7 +121,7 @@ export class Pulse {
     this.#awakeMs = this.#nowMs();
     this.#lastBeatAt = clock.monotonic();
     for (const [member, joinedAtMs] of this.#members) {
-      if (this.#awakeMs - Math.max(this.#heardAtMs, joinedAtMs) >= heartbeatTimeoutMs) member.silent();
+      if (this.#silentMs(joinedAtMs) >= heartbeatTimeoutMs) member.silent();
     }
     void this.#ask();
     this.#next();

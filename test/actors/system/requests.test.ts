@@ -141,6 +141,18 @@ describe("requests whose answers or links are lost", () => {
     expect(lost).toEqual(["ZOOID_ACTOR_LOST"]);
   });
 
+  test("a loss is noticed within the heartbeat time-out, also soon after an answer", async () => {
+    gateAt("gate");
+    const remote = outside.remote<typeof gateMachine>("gate");
+    const waiting = codeOf(remote.waitFor({ state: "closed", timeoutMs: Infinity }));
+    await clock.settle(remote.send({ type: "COUNT" }), 100);
+    isSuspended = true;
+    await clock.advance(3);
+    const sent = codeOf(remote.send({ type: "COUNT" }));
+    const all = Promise.all([waiting, sent]);
+    expect(await clock.settle(all, limits.heartbeatTimeoutMs + limits.heartbeatIntervalMs / 20)).toEqual(Array(2).fill("ZOOID_ACTOR_LOST"));
+  });
+
   test("a request that begins after a long silence has the whole heartbeat time-out", async () => {
     const { gate } = gateAt("gate");
     const remote = outside.remote("gate");
