@@ -16,7 +16,10 @@ import { count } from "./progress.js";
 /** Entries that wait for the disk. Later ones are left out: a replay shows them as missing frames. */
 const waitingBytesMax = 64 * 1024 * 1024;
 
-/** A recording that is being written. */
+/**
+ * A recording that is being written. Each entry goes to the system as it arrives, and a frame arrives within
+ * `limits.recordFrameMs`: a recorder that is killed loses less than a second, unless the disk is slower than that.
+ */
 export class RecordingFile {
   readonly #file: FileHandle;
   readonly #path: string;

@@ -21,6 +21,7 @@ import {
 } from "../../core/index.js";
 import { busProblem, noticeUntilFollowing } from "./start-notice.js";
 import { CacheCore, type CacheParts } from "./core.js";
+import type { ActorSystem } from "../system/actor-system.js";
 import { CacheEndpoint } from "./admin/endpoint.js";
 import { type CacheOptions, cacheSettings, type CacheSettings, durationOf } from "./options.js";
 import { CachePruner, type Pruned } from "./pruner.js";
@@ -70,7 +71,7 @@ export async function openCache(options: CacheOptions, settings: CacheSettings):
       bus === undefined || transport === undefined
         ? undefined
         : noticeUntilFollowing({ bus, transport, clock, log: options.log, prefix: settings.prefix });
-    return started(new CacheCore(settings, clock, { bus, disk, bucket }), clock, transport, (timeoutMs) => {
+    return started(new CacheCore(settings, clock, { bus, disk, bucket }), clock, transport && { transport }, (timeoutMs) => {
       notice?.end();
       return release(timeoutMs);
     });
@@ -80,10 +81,17 @@ export async function openCache(options: CacheOptions, settings: CacheSettings):
   }
 }
 
+/** The place in which other processes find a cache. */
+interface Outside {
+  readonly transport: Transport;
+  /** Its actors are registered here, in place of a system of its own. It is not closed with the cache. */
+  readonly system?: ActorSystem;
+}
+
 /** A cache over `parts`, for simulations that put faults into them. */
-export function openCacheOver(settings: CacheSettings, parts: CacheParts): OpenedCache {
+export function openCacheOver(settings: CacheSettings, parts: CacheParts, outside?: Outside): OpenedCache {
   const clock = backgroundClock(settings.clock);
-  return started(new CacheCore(settings, clock, parts), clock, undefined, () => Promise.resolve());
+  return started(new CacheCore(settings, clock, parts), clock, outside, () => Promise.resolve());
 }
 
 async function openDisk(options: CacheOptions, settings: CacheSettings): Promise<DiskEntryStore | undefined> {
@@ -196,7 +204,7 @@ function isNats(transport: Transport): transport is AskingTransport {
   return transport.kind === "nats";
 }
 
-function started(core: CacheCore, clock: Clock, transport: Transport | undefined, release: Release): OpenedCache {
+function started(core: CacheCore, clock: Clock, outside: Outside | undefined, release: Release): OpenedCache {
   const { bus, disk } = core;
   const { log } = core.settings;
   if (bus !== undefined) {
@@ -208,7 +216,7 @@ function started(core: CacheCore, clock: Clock, transport: Transport | undefined
   const pruner = new CachePruner(core, clock);
   const { prefix, storage } = core.settings;
   log.info({ prefix, storage: storage.type, bus: bus?.kind }, "the cache is open");
-  return { cache: new OpenCache(core, pruner, transport, release), core };
+  return { cache: new OpenCache(core, pruner, outside, release), core };
 }
 
 const ruleNames = ["ttl", "readExtendTtl", "cacheErrors", "staleIfError", "tags"] as const;
@@ -236,14 +244,14 @@ class OpenCache implements Cache {
   readonly #release: Release;
   #closing: Promise<void> | undefined;
 
-  constructor(core: CacheCore, pruner: CachePruner, transport: Transport | undefined, release: Release) {
+  constructor(core: CacheCore, pruner: CachePruner, outside: Outside | undefined, release: Release) {
     this.#core = core;
     this.#pruner = pruner;
     this.#release = release;
     this.cacheable = cacheableOf(() => core);
-    this.#transport = transport;
-    const isOpenToOthers = transport !== undefined && core.settings.endpoint;
-    this.#endpoint = isOpenToOthers ? new CacheEndpoint({ cache: this, core, pruner, transport }) : undefined;
+    this.#transport = outside?.transport;
+    const isOpenToOthers = outside !== undefined && core.settings.endpoint;
+    this.#endpoint = isOpenToOthers ? new CacheEndpoint({ cache: this, core, pruner, ...outside }) : undefined;
   }
 
   addDeps(tags: Tags): void {

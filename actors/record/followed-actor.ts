@@ -58,6 +58,8 @@ export interface Followed {
   readonly waiting: SentEvent[];
   /** The event that it handles. */
   event: SentEvent | undefined;
+  /** Whether the record has an event of it, and no state since. */
+  isOpen: boolean;
   /** Whether the open macrostep has a step in the record. */
   hasStepped: boolean;
   errors: { unsubscribe(): void } | undefined;
@@ -84,6 +86,7 @@ export function newlyFollowed(ref: number, actor: AnyActorRef, parent: Followed 
     actions: [],
     waiting: [],
     event: undefined,
+    isOpen: false,
     hasStepped: false,
     errors: undefined,
     leaving: undefined,

@@ -229,8 +229,7 @@ export class FollowedActors {
     const isWhole = followed.hasStepped && !sender.isOverRate;
     followed.hasStepped = false;
     // It also ends the steps of an event that leaves the state as it was.
-    if (isMoved || shown !== undefined || isWhole)
-      sender.pushState({ type: "state", ms: sender.ms(), actor: followed.ref, value: followed.value, shown });
+    if (isMoved || shown !== undefined || isWhole) this.#events.state(followed, shown);
     if (snapshot.status === "error") this.#failed(followed, snapshot.error);
     else if (snapshot.status !== followed.status) {
       followed.status = snapshot.status;

@@ -1,5 +1,6 @@
 import { limits } from "../../core/index.js";
-import { eventName, type Followed, type SentEvent } from "./followed-actor.js";
+import { eventName, type Facts, type Followed, type SentEvent } from "./followed-actor.js";
+import type { ItemOf } from "./frames.js";
 import type { FrameSender } from "./frame-sender.js";
 
 /**
@@ -56,6 +57,12 @@ export class HandledEvents {
     if (followed.event !== undefined) followed.event.isShown = true;
   }
 
+  /** Records the state of `followed`, which is the effect of its last event in the record. */
+  state(followed: Followed, shown: Facts | undefined): void {
+    followed.isOpen = false;
+    this.#sender.pushState(this.#stateOf(followed, shown));
+  }
+
   /** The event that `followed` handles is done. */
   done(followed: Followed): void {
     followed.event = undefined;
@@ -65,9 +72,19 @@ export class HandledEvents {
   #handles(followed: Followed, sent: SentEvent): void {
     followed.event = sent;
     const sender = this.#sender;
-    if (!sender.admits("events")) return;
+    if (!sender.admits("events")) {
+      // The next state must not be taken for the effect of an event that had none. No later state may replace this one.
+      if (followed.isOpen) sender.push(this.#stateOf(followed, undefined));
+      followed.isOpen = false;
+      return;
+    }
+    followed.isOpen = true;
     const { event, source, from } = sent;
     const name = eventName(event.type, source);
     sender.pushAdmitted({ type: "event", ms: sender.ms(), actor: followed.ref, from: from?.ref, event: name });
+  }
+
+  #stateOf({ ref: actor, value }: Followed, shown: Facts | undefined): ItemOf<"state"> {
+    return { type: "state", ms: this.#sender.ms(), actor, value, shown };
   }
 }

@@ -37,7 +37,7 @@ export interface ActorModel {
   /** Counts since it is recorded. */
   events: number;
   transitions: number;
-  /** The event that it handles, or on which it failed, and the steps so far. `from` is as in Transition. */
+  /** Its last event if no state followed yet: it handles it, has failed on it, or the event had no effect. */
   open: { event: string; from: string | undefined; guards: string[]; actions: string[] } | undefined;
 }
 

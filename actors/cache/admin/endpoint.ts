@@ -28,6 +28,8 @@ export interface CacheEndpointOptions {
   readonly pruner: CachePruner;
   /** Not closed with the endpoint. */
   readonly transport: Transport;
+  /** Not closed with the endpoint. Default: one of its own. */
+  readonly system?: ActorSystem;
 }
 
 /**
@@ -44,6 +46,7 @@ export class CacheEndpoint {
   readonly #subjects: ReturnType<typeof m.cacheSubjects>;
   readonly #openedMs: number;
   readonly #system: ActorSystem;
+  readonly #registrations: (() => void)[] = [];
   readonly #subscriptions: readonly { unsubscribe(): void }[];
   #underWay = 0;
   #isClosed = false;
@@ -56,13 +59,13 @@ export class CacheEndpoint {
     this.#name = { node: node ?? instance, instance };
     this.#subjects = m.cacheSubjects(prefix);
     this.#openedMs = clock.monotonic();
-    this.#system = createActorSystem({ realm: prefix, transport, clock, random, log });
+    this.#system = options.system ?? createActorSystem({ realm: prefix, transport, clock, random, log });
     const path = `cache/${this.#name.node}`;
     core.notes.passTo(this.#system.notes, path);
-    this.#system.register(`${path}/pruning`, pruner.actor, { accepts: ["PRUNE"], describe: () => this.#shown() });
+    this.#registrations.push(this.#system.register(`${path}/pruning`, pruner.actor, { accepts: ["PRUNE"], describe: () => this.#shown() }));
     const { bus } = core;
     if (bus !== undefined && hasMachine(bus))
-      this.#system.register(`${path}/bus`, bus.actor, { accepts: [], describe: () => this.#shownOfBus() });
+      this.#registrations.push(this.#system.register(`${path}/bus`, bus.actor, { accepts: [], describe: () => this.#shownOfBus() }));
     this.#subscriptions = [
       transport.subscribe(this.#subjects.nodes, (message) => {
         this.#publishName(message);
@@ -74,7 +77,8 @@ export class CacheEndpoint {
   close(): void {
     this.#isClosed = true;
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
-    this.#system.close();
+    if (this.#options.system === undefined) this.#system.close();
+    else for (const end of this.#registrations) end();
   }
 
   #publishName(message: Message): void {

@@ -254,3 +254,13 @@ test("the event on which an actor fails is in the record before the failure", as
   expect(got()).toEqual(["GO"]);
   expect(of("failed").map(({ actor: { open } }) => open?.event)).toEqual(["GO"]);
 });
+
+test("a transition whose event is left out above the rate has no event, and not one that came before", async () => {
+  const [calm, busy] = [createActor(walker).start(), createActor(walker).start()];
+  const { causes } = await watching({ calm, busy });
+  calm.send({ type: "THREE" });
+  for (let time = 0; time < limits.recordEventsPerSecondMax; time++) busy.send({ type: "THREE" });
+  calm.send({ type: "GO" });
+  await clock.advance(100);
+  expect(causes().filter(({ path }) => path === "calm")).toMatchObject([{ event: undefined, from: undefined, actions: [] }]);
+});

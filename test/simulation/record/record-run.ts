@@ -1,6 +1,7 @@
 import { SimulatedDisk } from "../../../testing/simulated-disk.js";
 import { limits } from "../../../core/index.js";
 import type { RunResult } from "../objects/run.js";
+import { CacheNode } from "./cache-tenant.js";
 import { type Cast, RecordFaults } from "./record-faults.js";
 import { promise } from "./record-checker.js";
 import { RecordWorld } from "./record-world.js";
@@ -20,8 +21,9 @@ const settleMs =
 /** Within this time users and their actors come to rest; then facts are read once more, and all frames arrive. */
 const restMs = 20_000;
 const steadyMs = 2 * limits.recordFactsMs + 4 * limits.recordFrameMs;
-/** One run of so many has the machines of a store and its clients, and one has many actors. */
+/** One run of so many has the machines of a store, one has nodes of a cache, and one has many actors. */
 const storeOf = 20;
+const cacheOf = 20;
 const crowdOf = 20;
 
 /** One run, decided by `seed` alone: storms, and moments of rest at which the models must equal the actors. */
@@ -83,6 +85,7 @@ function castOf(world: RecordWorld): Cast {
     for (const name of ["s1", "s2"]) servers.push(add(world, name, (place) => new StoreServer(world, disk, place)));
     for (const name of ["c1", "c2"]) add(world, name, (place) => new StoreClient(world, place));
   }
+  if (world.seed % cacheOf === 5) for (const name of ["n1", "n2"]) add(world, name, (place) => new CacheNode(world, place));
   const watchers = Array.from({ length: 1 + Math.floor(random.fraction() * 3) }, (_, index) => new SimulatedWatcher(world, `w${index}`));
   return { hosts, watchers, servers };
 }

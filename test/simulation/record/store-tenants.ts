@@ -6,7 +6,8 @@ import { timings } from "../objects/world.js";
 import { realm, type RecordWorld } from "./record-world.js";
 import type { Place, Tenant } from "./users.js";
 
-type LinkedPlace = Place & { readonly end: NetworkEnd };
+/** A place with a link to the broker. */
+export type LinkedPlace = Place & { readonly end: NetworkEnd };
 
 /** The storage server, whose machines are recorded. Several processes may be it, one at a time. */
 export class StoreServer implements Tenant {
