@@ -1,4 +1,5 @@
 /** A terminal that a program fills, and that looks afterwards as it did before. */
+import { paddedTo } from "../text-columns.js";
 import type { Line } from "./line.js";
 
 /** The keys of a terminal: process.stdin. */
@@ -88,7 +89,7 @@ export class Screen {
     const styled = lines.map(({ text, style }) => {
       // Without colours a selected line is still marked.
       if (style === undefined || (!hasColor && style !== "selected")) return `${text}\u001b[K`;
-      const whole = style === "selected" ? text.padEnd(width) : text;
+      const whole = style === "selected" ? paddedTo(text, width) : text;
       return `\u001b[${styles[style]}m${whole}\u001b[0m\u001b[K`;
     });
     output.write(`\u001b[H${styled.join("\r\n")}\u001b[J`);

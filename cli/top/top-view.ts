@@ -4,6 +4,7 @@ import type { Value } from "../../index.js";
 import { printable } from "../printable.js";
 import { duration } from "../progress.js";
 import { timeText } from "../record-lines.js";
+import { columnsOf, cutTo, paddedTo } from "../text-columns.js";
 import type { Line } from "./line.js";
 import { machineLines } from "./machine-lines.js";
 import type { TopActor, TopSample } from "./sampler.js";
@@ -118,7 +119,7 @@ export function screenLines(
   { sample, model, place, notice }: TopContent,
   { width, height }: { readonly width: number; readonly height: number },
 ): readonly Line[] {
-  const cut = (line: Line): Line => ({ ...line, text: cutText(printable(line.text), width) });
+  const cut = (line: Line): Line => ({ ...line, text: cutTo(printable(line.text), width) });
   const head = [...headLines(sample, place, view).slice(0, 2), { text: notice ?? "" }].map(cut);
   const foot: Line = { text: footText(view, width), style: "dim" };
   const room = Math.max(0, height - head.length - 1);
@@ -186,13 +187,13 @@ function tableLines(view: TopView, sample: TopSample, width: number, room: numbe
   const titles = columns.map((name) =>
     name.startsWith(view.sort === "path" ? "actor" : view.sort) ? `${name}${view.isReversed ? "^" : "*"}` : name,
   );
-  const widths = titles.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column]?.length ?? 0)));
+  const widths = titles.map((title, column) => Math.max(title.length, ...cells.map((row) => columnsOf(row[column] ?? ""))));
   // A long path or state must not push the rest off the screen.
   const pathMax = Math.max(16, Math.floor(width * 0.35));
   const limited = widths.map((each, column) => (column < 2 ? Math.min(each, pathMax) : each));
   const text = (row: readonly string[]) =>
     row
-      .map((cell, column) => cutText(cell, limited[column] ?? 0).padEnd(limited[column] ?? 0))
+      .map((cell, column) => paddedTo(cutTo(cell, limited[column] ?? 0), limited[column] ?? 0))
       .join("  ")
       .trimEnd();
   return [
@@ -284,10 +285,4 @@ function percent(share: number | undefined): string {
 
 function plural(count: number, one: string, many: string): string {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
-}
-
-/** At most `width` characters; a cut is marked. */
-function cutText(text: string, width: number): string {
-  const characters = [...text];
-  return characters.length <= width ? text : `${characters.slice(0, Math.max(0, width - 1)).join("")}…`;
 }

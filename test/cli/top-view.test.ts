@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { applyEntry, describeMachine, emptyModel, type RecordItem } from "../../actors/index.js";
 import type { Value } from "../../index.js";
 import { Sampler, type TopSample } from "../../cli/top/sampler.js";
+import { columnsOf, cutTo } from "../../cli/text-columns.js";
 import { keysIn, Screen } from "../../cli/top/screen.js";
 import { afterKey, firstView, screenLines, shownActors, type TopView } from "../../cli/top/top-view.js";
 import { gateMachine } from "../actors/system/gate-machine.js";
@@ -98,6 +99,22 @@ describe("the screen of zooid top", () => {
       expect(Math.max(...lines.map(({ text }) => text.length))).toBeLessThanOrEqual(width);
       expect(lines.every(({ text }) => !text.includes("\u001b"))).toBe(true);
     }
+  });
+
+  test("gives wide characters two columns, so that no line is wider than the terminal", () => {
+    const { model, sample } = world();
+    const actors = sample.actors.map((actor) => (actor.path === "b" ? { ...actor, state: "注文を受け付けました\u{1f600}e\u0301" } : actor));
+    const [, , , titles = "", , row = ""] = screenLines(
+      firstView,
+      { model, sample: { ...sample, actors }, place: "x" },
+      { width: 80, height: 8 },
+    ).map(({ text }) => text);
+    expect(columnsOf(row.slice(0, row.indexOf("500 ms")))).toBe(titles.indexOf("for"));
+    const narrow = screenLines(firstView, { model, sample: { ...sample, actors }, place: "注文".repeat(40) }, { width: 40, height: 8 });
+    expect(narrow[0]?.text).toMatch(/注….?$/);
+    expect(columnsOf(narrow[0]?.text ?? "")).toBeLessThanOrEqual(40);
+    expect([columnsOf("注文ab"), columnsOf("e\u0301"), columnsOf("\u{1f600}"), columnsOf("é·…")]).toEqual([6, 1, 2, 3]);
+    expect([cutTo("注文ab", 4), cutTo("注文ab", 6), cutTo("", 0)]).toEqual(["注…", "注文ab", ""]);
   });
 
   test("shows in its last line how to quit and to get help, however narrow it is", () => {
