@@ -111,8 +111,7 @@ describe("the screen of zooid top", () => {
     ).map(({ text }) => text);
     expect(columnsOf(row.slice(0, row.indexOf("500 ms")))).toBe(titles.indexOf("for"));
     const narrow = screenLines(firstView, { model, sample: { ...sample, actors }, place: "注文".repeat(40) }, { width: 40, height: 8 });
-    expect(narrow[0]?.text).toMatch(/注….?$/);
-    expect(columnsOf(narrow[0]?.text ?? "")).toBeLessThanOrEqual(40);
+    expect([39, 40]).toContain(columnsOf(narrow[0]?.text ?? ""));
     expect([columnsOf("注文ab"), columnsOf("e\u0301"), columnsOf("\u{1f600}"), columnsOf("é·…")]).toEqual([6, 1, 2, 3]);
     expect([cutTo("注文ab", 4), cutTo("注文ab", 6), cutTo("", 0)]).toEqual(["注…", "注文ab", ""]);
   });
