@@ -1,5 +1,5 @@
 /** A terminal that a program fills, and that looks afterwards as it did before. */
-import { paddedTo } from "../text-columns.js";
+import { paddedTo } from "../table.js";
 import type { Line } from "./line.js";
 
 /** The keys of a terminal: process.stdin. */

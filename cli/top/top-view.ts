@@ -4,7 +4,7 @@ import type { Value } from "../../index.js";
 import { printable } from "../printable.js";
 import { duration } from "../progress.js";
 import { timeText } from "../record-lines.js";
-import { columnsOf, cutTo, paddedTo } from "../text-columns.js";
+import { columnsOf, cutTo, paddedTo } from "../table.js";
 import type { Line } from "./line.js";
 import { machineLines } from "./machine-lines.js";
 import type { TopActor, TopSample } from "./sampler.js";

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { applyEntry, describeMachine, emptyModel, type RecordItem } from "../../actors/index.js";
 import type { Value } from "../../index.js";
 import { Sampler, type TopSample } from "../../cli/top/sampler.js";
-import { columnsOf, cutTo } from "../../cli/text-columns.js";
+import { columnsOf, cutTo } from "../../cli/table.js";
 import { keysIn, Screen } from "../../cli/top/screen.js";
 import { afterKey, firstView, screenLines, shownActors, type TopView } from "../../cli/top/top-view.js";
 import { gateMachine } from "../actors/system/gate-machine.js";
