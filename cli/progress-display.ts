@@ -25,3 +25,19 @@ export function progressDisplay(say: (line: string) => void, json: boolean) {
     },
   };
 }
+
+/** A stream that may be a terminal. */
+export type MaybeTerminal = Pick<NodeJS.WriteStream, "isTTY" | "write">;
+
+/** Waits for `work`. A terminal shows for how long `doing` takes, from the first second on. */
+export async function withTime<T>(doing: string, work: Promise<T>, terminal: MaybeTerminal = process.stderr): Promise<T> {
+  if (!terminal.isTTY) return work;
+  let seconds = 0;
+  const timer = setInterval(() => terminal.write(`\r\u001B[K${doing}: ${++seconds} s`), lineIntervalMs);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+    if (seconds > 0) terminal.write("\r\u001B[K");
+  }
+}

@@ -11,6 +11,8 @@ import { CommandError } from "../failure.js";
 import { isMachineFile, machineOfFile } from "../machine-files.js";
 import { option } from "../parsing.js";
 import { withRealm } from "../realm-system.js";
+import { printable } from "../printable.js";
+import { withTime } from "../progress-display.js";
 import type { Surroundings } from "../surroundings.js";
 
 const formats = ["mermaid", "svg", "json"] as const;
@@ -113,8 +115,8 @@ function stateOf(view: { readonly value: unknown } | undefined): StateValue | un
   return (view?.value ?? undefined) as StateValue | undefined;
 }
 
-async function textOf({ machine, current, json }: Drawn, format: Format, signal: AbortSignal): Promise<string> {
-  if (format === "svg") return machineToSvg(machine, { current, signal });
+async function textOf({ name, machine, current, json }: Drawn, format: Format, signal: AbortSignal): Promise<string> {
+  if (format === "svg") return withTime(`zooid: draws ${printable(name)}`, machineToSvg(machine, { current, signal }));
   if (format === "mermaid") return machineToMermaid(machine, { current });
   return `${JSON.stringify(json ?? ("root" in machine ? describeMachine(machine) : machine))}\n`;
 }

@@ -25,6 +25,28 @@ export function generatedMachine(seed: number): MachineDescription {
   return { id: `machine ${seed}`, ...states };
 }
 
+/** A machine with 240 states in 60 groups, and about 500 transitions, most of them to states near by. */
+export function largeMachine(seed: number): MachineDescription {
+  const random = seededRandom(seed);
+  const groups = Array.from({ length: 60 }, (_, group) => ({
+    group: `group${group}`,
+    inner: Array.from({ length: 3 }, (_each, index) => `state${3 * group + index}`),
+  }));
+  const paths = groups.flatMap(({ group, inner }) => [group, ...inner.map((name) => `${group}.${name}`)]);
+  const transitionsOf = (path: string): readonly TransitionDescription[] =>
+    Array.from({ length: 1 + below(random, 3) }, () => {
+      const near = Math.min(Math.max(paths.indexOf(path) + below(random, 20) - 8, 0), paths.length - 1);
+      return { on: text(random, 2), guard: text(random, 2), actions: texts(random, 2), target: [paths[near] ?? ""] };
+    });
+  const stateIn = (group: string) => (name: string) =>
+    [name, { type: "atomic", transitions: transitionsOf(`${group}.${name}`) }] satisfies [string, StateDescription];
+  const states = groups.map(({ group, inner }): [string, StateDescription] => [
+    group,
+    { type: "compound", initial: inner[0] ?? "", transitions: transitionsOf(group), states: Object.fromEntries(inner.map(stateIn(group))) },
+  ]);
+  return { id: `large ${seed}`, type: "compound", initial: "group0", states: Object.fromEntries(states) };
+}
+
 const below = (random: Random, count: number) => Math.floor(random.fraction() * count);
 const text = (random: Random, wordsMax: number) =>
   Array.from({ length: 1 + below(random, wordsMax) }, () => words[below(random, words.length)] ?? "x").join("");

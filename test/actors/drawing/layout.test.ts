@@ -3,7 +3,7 @@ import { describeMachine } from "../../../actors/drawing/description.js";
 import { layOut } from "../../../actors/drawing/layout.js";
 import { machines } from "../../../machines/index.js";
 import { faultsOf, struckTextsOf } from "./geometry.js";
-import { generatedMachine } from "./generated-machine.js";
+import { generatedMachine, largeMachine } from "./generated-machine.js";
 
 const widthMax = 900;
 /** A run for longer: `DRAWN_MACHINES=5000 npx vitest run test/actors/drawing/layout.test.ts`. */
@@ -23,5 +23,9 @@ describe("the layout of a machine", () => {
       const layout = await layOut(generatedMachine(seed), seed % 2 === 0 ? widthMax : Infinity);
       expect([seed, faultsOf(layout)]).toEqual([seed, []]);
     }
+  });
+
+  test.each([1, 2])("has no overlaps for a machine with 240 states and 500 transitions: %i", { timeout: 60_000 }, async (seed) => {
+    expect(faultsOf(await layOut(largeMachine(seed), widthMax))).toEqual([]);
   });
 });
