@@ -77,6 +77,7 @@ const rooms: Readonly<Record<string, Arrows>> = {
       "transport/jetstream",
       "actors/tracking",
       "actors/record",
+      "actors/system",
       "actors/cache/admin",
       "actors/cache/bus",
     ],

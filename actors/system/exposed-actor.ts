@@ -1,5 +1,6 @@
 /** One actor as other processes reach it: the events that it accepts from them, and its views. */
 import type { AnyActorRef } from "xstate";
+import { RareWarning } from "../../transport/rare-warning.js";
 import type { Message } from "../../transport/transport.js";
 import {
   ActorEndedError,
@@ -18,6 +19,7 @@ import {
   actorRequest,
   actorSubjects,
   actorView,
+  type ActorView,
   heartbeatAnswer,
   type AwaitedState,
   type KnownReceiver,
@@ -39,8 +41,8 @@ import { ViewPublishing } from "./view-publishing.js";
 export interface ExposedActor {
   readonly accepts: Accepts;
   /**
-   * The part of a snapshot that is shown in addition to its state. Default: nothing. Must not throw, and must return
-   * storable values.
+   * The part of a snapshot that is shown in addition to its state, as storable values. Default: nothing. If it throws
+   * or returns anything else, a warning is logged, and only the state is shown.
    */
   readonly describe?: ((snapshot: unknown) => Readonly<Record<string, Value>>) | undefined;
   /**
@@ -78,6 +80,7 @@ export class OpenEndpoint {
   readonly #requests: { unsubscribe(): void };
   readonly #publishing: ViewPublishing;
   readonly #awaited: AwaitedStates;
+  readonly #undescribed: RareWarning;
   #version = 0;
   #failures = 0;
   /** Why it failed the last time. */
@@ -93,6 +96,7 @@ export class OpenEndpoint {
     this.#endpoint = endpoint;
     this.#deps = deps;
     this.#registration = deps.random.id();
+    this.#undescribed = new RareWarning(deps.clock, deps.log, "an actor is shown without what its registration describes of it");
     this.#accepted = new AcceptedEvents(path, endpoint.accepts);
     const subjects = actorSubjects(deps.realm, path);
     this.#afterFailure = afterFailure;
@@ -148,7 +152,7 @@ export class OpenEndpoint {
   view(): Uint8Array {
     const snapshot = this.#actor.getSnapshot() as AnySnapshot;
     this.#version += 1;
-    return actorView.write({
+    const fields: Omit<ActorView, "context"> = {
       path: this.#path,
       machine: snapshot.machine?.id ?? this.#actor.id,
       status: this.#isRestarting ? "restarting" : snapshot.status,
@@ -156,13 +160,21 @@ export class OpenEndpoint {
       tags: [...(snapshot.tags ?? [])],
       // The encoding refuses an output that is not plain data.
       output: snapshot.output as Value | undefined,
-      context: this.#endpoint.describe?.(snapshot) ?? {},
       failure: this.#failure ?? null,
       failures: this.#failures,
       at: this.#deps.clock.now(),
       registration: this.#registration,
       version: this.#version,
-    });
+    };
+    const { describe } = this.#endpoint;
+    try {
+      return actorView.write({ ...fields, context: describe?.(snapshot) ?? {} });
+    } catch (error) {
+      // The actor can be seen without what its registration shows of it.
+      const bytes = actorView.write({ ...fields, context: {} });
+      this.#undescribed.warn({ actor: this.#path, err: error });
+      return bytes;
+    }
   }
 
   #answer({ payload, reply }: Message): void {

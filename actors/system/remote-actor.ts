@@ -2,6 +2,8 @@
 import {
   asDurationIfGiven,
   assert,
+  checkMethods,
+  checkNames,
   type Duration,
   endlessMs,
   InvalidEventError,
@@ -62,22 +64,29 @@ export class RemoteReference implements RemoteActor {
   }
 
   async send(event: RemoteEvent, options: RemoteOptions = {}): Promise<void> {
+    checkOptions(options, sendOptions);
     await this.#take(this.#checked(event), undefined, options);
   }
 
   async ask(event: RemoteEvent, options: RemoteOptions & { readonly until: Until }): Promise<ActorView> {
-    return this.#reached(await this.#take(this.#checked(event), checkedUntil(options?.until), options));
+    const awaited = checkedUntil(options?.until);
+    checkOptions(options, askOptions);
+    return this.#reached(await this.#take(this.#checked(event), awaited, options));
   }
 
   async waitFor(options: RemoteOptions & Until): Promise<ActorView> {
-    return this.#reached(await this.#take(undefined, checkedUntil(options), options));
+    const awaited = checkedUntil(options);
+    checkOptions(options, waitOptions);
+    return this.#reached(await this.#take(undefined, awaited, options));
   }
 
   async snapshot(options: RemoteOptions = {}): Promise<ActorView> {
+    checkOptions(options, sendOptions);
     return readAnswer(actorView, await this.#request({ type: "view" }, options));
   }
 
   async machine(options: RemoteOptions = {}): Promise<MachineDescription | undefined> {
+    checkOptions(options, sendOptions);
     return checkedDescription(readAnswer(machineDescription, await this.#request({ type: "machine" }, options)));
   }
 
@@ -142,6 +151,16 @@ export class RemoteReference implements RemoteActor {
     this.#hasAnswered = true;
     return answer;
   }
+}
+
+const sendOptions = new Set(["timeoutMs", "signal"]);
+const waitOptions = new Set([...sendOptions, "state", "tag"]);
+const askOptions = new Set([...sendOptions, "until"]);
+
+/** A program without types may give anything. Throws InvalidOptionError. */
+function checkOptions(options: RemoteOptions, names: ReadonlySet<string>): void {
+  checkNames(options, names);
+  checkMethods("signal", options.signal, ["addEventListener", "removeEventListener"]);
 }
 
 function timeoutOf({ timeoutMs }: { readonly timeoutMs?: Duration | undefined }): number {

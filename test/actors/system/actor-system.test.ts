@@ -5,7 +5,7 @@ import { listQuestion, listSubjects } from "../../../actors/protocol/actor-messa
 import { readAnswer, nothing } from "../../../actors/protocol/codec.js";
 import { SimulatedClock } from "../../../testing/simulated-clock.js";
 import { type Broker, createBroker, type Transport } from "../../../transport/index.js";
-import { encodeMessage, limits, seededRandom, ZooidError } from "../../../core/index.js";
+import { encodeMessage, InvalidOptionError, limits, seededRandom, silentLog, ZooidError } from "../../../core/index.js";
 import { actorSystemSuite } from "../../suites/actor-system.js";
 import { gateEvents, gateMachine, showGate } from "./gate-machine.js";
 
@@ -49,6 +49,47 @@ describe("actors on a simulated clock", () => {
   function toggle(gate: ReturnType<typeof gateAt>, times: number): void {
     for (let time = 0; time < times; time++) gate.send({ type: gate.getSnapshot().matches("open") ? "CLOSE" : "OPEN" });
   }
+
+  test("an actor is shown without its facts when its registration describes it wrongly, and that is logged", async () => {
+    const warnings: object[] = [];
+    const log = { ...silentLog, warn: (facts: object, message?: string) => void warnings.push({ ...facts, message }) };
+    const system = createActorSystem({ realm: "main", transport: broker.connect(), clock, random: seededRandom(3), log });
+    const describes: Record<string, () => never> = {
+      throws: () => {
+        throw new Error("no facts today");
+      },
+      unstorable: () => ({ facts: () => undefined }) as never,
+    };
+    for (const [path, describe] of Object.entries(describes)) {
+      system.register(path, createActor(gateMachine).start(), { accepts: [], describe });
+      const view = await clock.settle(outside.remote(path).snapshot(), 1_000);
+      expect(view).toMatchObject({ path, value: "closed", context: {} });
+    }
+    const message = "an actor is shown without what its registration describes of it";
+    expect(warnings).toMatchObject(Object.keys(describes).map((actor) => ({ actor, message })));
+    expect((await clock.settle(outside.list(1_000), 5_000)).map(({ path }) => path)).toEqual(Object.keys(describes));
+    system.close();
+  });
+
+  test("an unknown option, and a signal that is none, are refused at once", async () => {
+    gateAt("gate");
+    const remote = outside.remote("gate");
+    const open = { type: "OPEN" };
+    const until = { state: "open" };
+    const timeout = { timeout: 5 } as never;
+    const signal = { signal: {} } as never;
+    const refused = [
+      remote.send(open, timeout),
+      remote.send(open, signal),
+      remote.ask(open, { until, ...(timeout as object) }),
+      remote.waitFor({ ...until, ...(timeout as object) }),
+      remote.waitFor({ ...until, ...(signal as object) }),
+      remote.snapshot(timeout),
+      remote.machine(signal),
+    ];
+    for (const each of refused) await expect(each).rejects.toThrow(InvalidOptionError);
+    expect((await clock.settle(remote.snapshot(), 1_000)).value).toBe("closed");
+  });
 
   test("nothing is published without a watcher", async () => {
     toggle(gateAt("gate"), 10);
