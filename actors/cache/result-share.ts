@@ -1,3 +1,6 @@
+import { assert } from "../../core/index.js";
+import { type Recent, Recency } from "../../core/recency.js";
+
 /** Bounds of the results of one function at one node. */
 export interface ResultShareOptions {
   readonly entriesMax: number;
@@ -7,15 +10,21 @@ export interface ResultShareOptions {
   readonly evict: (key: string) => void;
 }
 
+/** A result that is counted. */
+interface SharedResult extends Recent<SharedResult> {
+  readonly key: string;
+  readonly bytes: number;
+}
+
 /**
  * The results of one function at one node, the least recently used first. A result that left the cache for another
  * reason, such as expiry, stays counted here until it is the oldest: the share never exceeds its bounds.
  */
 export class ResultShare {
   readonly #options: ResultShareOptions;
-  /** Bytes by key, in the order of last uses. */
-  readonly #bytes = new Map<string, number>();
-  #total = 0;
+  readonly #results = new Map<string, SharedResult>();
+  readonly #recency = new Recency<SharedResult>();
+  #bytes = 0;
 
   constructor(options: ResultShareOptions) {
     this.#options = options;
@@ -23,12 +32,9 @@ export class ResultShare {
 
   /** Notes that the result of `key` was used. Calls `measure` if its bytes are unknown, as after a restart. */
   use(key: string, measure: () => number): void {
-    const bytes = this.#bytes.get(key);
-    if (bytes === undefined) this.reserve(key, measure());
-    else {
-      this.#bytes.delete(key);
-      this.#bytes.set(key, bytes);
-    }
+    const result = this.#results.get(key);
+    if (result === undefined) this.reserve(key, measure());
+    else this.#recency.use(result);
   }
 
   /**
@@ -36,21 +42,26 @@ export class ResultShare {
    * share; do not keep it.
    */
   reserve(key: string, bytes: number): boolean {
-    this.#forget(key);
+    const before = this.#results.get(key);
+    if (before !== undefined) this.#forget(before);
     const { entriesMax, bytesMax, evict } = this.#options;
     if (entriesMax < 1 || bytes > bytesMax) return false;
-    this.#bytes.set(key, bytes);
-    this.#total += bytes;
-    for (const oldest of this.#bytes.keys()) {
-      if (this.#bytes.size <= entriesMax && this.#total <= bytesMax) break;
+    const result: SharedResult = { key, bytes, newer: undefined, older: undefined };
+    this.#results.set(key, result);
+    this.#recency.addNewest(result);
+    this.#bytes += bytes;
+    while (this.#results.size > entriesMax || this.#bytes > bytesMax) {
+      const { oldest } = this.#recency;
+      assert(oldest !== undefined, "counted results are in the list");
       this.#forget(oldest);
-      evict(oldest);
+      evict(oldest.key);
     }
     return true;
   }
 
-  #forget(key: string): void {
-    this.#total -= this.#bytes.get(key) ?? 0;
-    this.#bytes.delete(key);
+  #forget(result: SharedResult): void {
+    this.#results.delete(result.key);
+    this.#recency.remove(result);
+    this.#bytes -= result.bytes;
   }
 }

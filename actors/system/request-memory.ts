@@ -1,4 +1,5 @@
-import { limits } from "../../core/index.js";
+import { assert, limits } from "../../core/index.js";
+import { type Recent, Recency } from "../../core/recency.js";
 
 /** Sends the bytes of an answer. Does not throw. */
 export type Reply = (answer: Uint8Array) => void;
@@ -9,7 +10,8 @@ interface WaitingRequest {
   reply: Reply;
 }
 
-interface AnsweredRequest {
+interface AnsweredRequest extends Recent<AnsweredRequest> {
+  readonly id: string;
   readonly number: number;
   readonly answer: Uint8Array;
 }
@@ -20,8 +22,9 @@ interface AnsweredRequest {
  */
 export class RequestMemory {
   readonly #waiting = new Map<string, WaitingRequest>();
-  /** In the order of their answers. */
   readonly #answered = new Map<string, AnsweredRequest>();
+  /** Answered requests in the order of their answers. */
+  readonly #recency = new Recency<AnsweredRequest>();
   #latest = 0;
   #forgotten = 0;
   #bytes = 0;
@@ -72,18 +75,20 @@ export class RequestMemory {
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return;
     this.#waiting.delete(id);
-    this.#answered.set(id, { number: waiting.number, answer });
+    const answered: AnsweredRequest = { id, number: waiting.number, answer, newer: undefined, older: undefined };
+    this.#answered.set(id, answered);
+    this.#recency.addNewest(answered);
     this.#bytes += answer.length;
     while (this.#answered.size > limits.actorRequestsRememberedMax || this.#bytes > limits.actorAnswersBytesMax) this.#forgetOldest();
     waiting.reply(answer);
   }
 
   #forgetOldest(): void {
-    for (const [id, { number, answer }] of this.#answered) {
-      this.#answered.delete(id);
-      this.#forgotten = Math.max(this.#forgotten, number);
-      this.#bytes -= answer.length;
-      return;
-    }
+    const { oldest } = this.#recency;
+    assert(oldest !== undefined, "counted answers are in the list");
+    this.#recency.remove(oldest);
+    this.#answered.delete(oldest.id);
+    this.#forgotten = Math.max(this.#forgotten, oldest.number);
+    this.#bytes -= oldest.answer.length;
   }
 }

@@ -2,7 +2,7 @@ import type { Tag } from "../../core/tag.js";
 import type { AboutEntry } from "./entry-records.js";
 import type { Entry } from "./entry-store.js";
 import type { Ending } from "./expiry.js";
-import type { Recent } from "./recency.js";
+import type { Recent } from "../../core/recency.js";
 
 /** Facts in memory about an entry on disk. Times are on the monotonic clock. */
 interface About extends Pick<AboutEntry, "tags" | "sequence" | "ttlMs" | "slides" | "valueBytes"> {

@@ -1,6 +1,6 @@
 import type { DiskEntry } from "./disk-entry.js";
 import { Expiry } from "./expiry.js";
-import { Recency } from "./recency.js";
+import { Recency } from "../../core/recency.js";
 
 /** Bounds of a tier; beyond either, the least recently used entries are removed. */
 export interface DiskBounds {

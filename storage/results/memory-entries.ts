@@ -3,7 +3,7 @@ import type { Entry, EntryBounds, EntryFacts, EntryStats, EntryStore, Keeping, S
 import { Expiry } from "./expiry.js";
 import { keepValue, type MeasuredValue, type ValueMode } from "./kept-value.js";
 import { BoundedEntry, entryOverheadBytes, type EntrySlot, type Lifetime, MemoryEntry } from "./memory-entry.js";
-import { Recency } from "./recency.js";
+import { Recency } from "../../core/recency.js";
 import { swept } from "./swept.js";
 import type { Began, TagTrie } from "./tag-trie.js";
 import { stringBytes } from "./rough-bytes.js";

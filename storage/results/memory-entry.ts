@@ -2,7 +2,7 @@ import { agesAmong, type ObjectRead, type Tag } from "../../core/index.js";
 import type { Entry, Keeping } from "./entry-store.js";
 import type { Ending } from "./expiry.js";
 import type { KeptValue } from "./kept-value.js";
-import type { Recent } from "./recency.js";
+import type { Recent } from "../../core/recency.js";
 import { roughBytes, stringBytes } from "./rough-bytes.js";
 import type { Began, Dependency } from "./tag-trie.js";
 

@@ -4,7 +4,10 @@ export interface Recent<T> {
   older: T | undefined;
 }
 
-/** Items in the order of their last use. Each step is a few pointers: cheap enough for every hit. */
+/**
+ * Items in the order of their last use. Each step is a few pointers: cheap enough for every hit. In a Map or Set, a new
+ * iteration walks over all deleted entries before the first living one: with 10,000 entries, the oldest costs 10 µs.
+ */
 export class Recency<T extends Recent<T>> {
   #newest: T | undefined;
   #oldest: T | undefined;

@@ -1,0 +1,72 @@
+import { expect, test } from "vitest";
+import { ResultShare } from "../actors/cache/result-share.js";
+import { RequestMemory } from "../actors/system/request-memory.js";
+import { limits } from "../core/index.js";
+
+/** Adds entries by number; past `max`, it evicts the oldest. */
+interface Bounded {
+  readonly max: number;
+  readonly adder: () => (number: number) => void;
+}
+
+const places: Readonly<Record<string, Bounded>> = {
+  "the results of one function": {
+    max: 1_000,
+    adder: () => {
+      const share = new ResultShare({ entriesMax: 1_000, bytesMax: Infinity, evict: () => undefined });
+      return (number) => void share.reserve(String(number), 1);
+    },
+  },
+  "the requests of an actor system": {
+    max: limits.actorRequestsRememberedMax,
+    adder: () => {
+      const memory = new RequestMemory();
+      return (number) => {
+        memory.take(String(number), () => undefined);
+        memory.answer(String(number), new Uint8Array(1));
+      };
+    },
+  },
+};
+
+const iterations = [
+  [Map.prototype, "keys"],
+  [Map.prototype, "values"],
+  [Map.prototype, "entries"],
+  [Map.prototype, Symbol.iterator],
+  [Set.prototype, "values"],
+  [Set.prototype, Symbol.iterator],
+] as const;
+
+/** Number of iterations over a Map or Set that `run` begins. */
+function iterationsOf(run: () => void): number {
+  let begun = 0;
+  const originals = iterations.map(([prototype, name]) => Reflect.get(prototype, name) as () => unknown);
+  const define = (index: number, value: () => unknown) => {
+    const [prototype, name] = iterations[index]!;
+    Object.defineProperty(prototype, name, { value, writable: true, configurable: true });
+  };
+  for (const [index, original] of originals.entries()) {
+    define(index, function (this: unknown) {
+      begun++;
+      return Reflect.apply(original, this, []);
+    });
+  }
+  try {
+    run();
+  } finally {
+    for (const [index, original] of originals.entries()) define(index, original);
+  }
+  return begun;
+}
+
+// V8 walks over all deleted entries of a Map or Set before it reaches the first living one.
+test.each(Object.entries(places))("%s begin few iterations when they evict the oldest", (_, { max, adder }) => {
+  const add = adder();
+  for (let number = 0; number < max; number++) add(number);
+  const evictions = Math.ceil(max / 2);
+  const begun = iterationsOf(() => {
+    for (let number = max; number < max + evictions; number++) add(number);
+  });
+  expect(begun).toBeLessThanOrEqual(evictions / 8);
+});
