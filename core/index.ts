@@ -19,7 +19,6 @@ export * from "./object-read.js";
 export * from "./options.js";
 export * from "./ordered-index.js";
 export * from "./pace.js";
-export * from "./range-set.js";
 export * from "./secret.js";
 export * from "./transaction.js";
 export * from "./tag.js";

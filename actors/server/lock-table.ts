@@ -1,4 +1,5 @@
-import { type CommitRequest, RangeSet } from "../../core/index.js";
+import type { CommitRequest } from "../../core/index.js";
+import { RangeSet } from "../../storage/objects/range-set.js";
 
 /**
  * The objects that voted transactions hold. A voted transaction holds the objects that it writes against every reader

@@ -1,6 +1,5 @@
 import { assert } from "../../core/assert.js";
 import { BehindError, ConflictError, ServerBusyError, SnapshotTooOldError } from "../../core/errors.js";
-import { RangeSet } from "../../core/range-set.js";
 import { type Tid, tidAfter } from "../../core/tid.js";
 import type { Restored } from "./restore.js";
 import type { StoreChange, View } from "../kv/ordered-store.js";
@@ -22,6 +21,7 @@ import {
   tidOfRevision,
   withTid,
 } from "./records.js";
+import { RangeSet } from "./range-set.js";
 import { isPresent } from "./revisions.js";
 import { transactionsAfter } from "./transaction-log.js";
 import type { CommitRequest, LoggedTransaction, Outcome } from "../../core/transaction.js";

@@ -1,4 +1,4 @@
-import { compareKeys, type KeyRange, rangeHas } from "./key.js";
+import { compareKeys, type KeyRange, rangeHas } from "../../core/index.js";
 
 /** A set of ranges. Looking up a key costs one binary search, not a comparison with each range. */
 export class RangeSet {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { limits, RangeSet, rangeHas } from "../../core/index.js";
+import { limits, rangeHas } from "../../../core/index.js";
+import { RangeSet } from "../../../storage/objects/range-set.js";
 
 const end = fc.string({ unit: fc.constantFrom("a", "b", "\u{ffff}", "\u{10000}"), maxLength: 3 });
 const range = fc.record({ from: end, to: fc.option(end, { nil: undefined, freq: 8 }) });
