@@ -181,6 +181,8 @@ function applyItem(reduction: Reduction, item: RecordItem): void {
       happened.push({ type: "left", at: frameAt, instance: instance.instance, left: item });
       return;
     case "paused":
+      // It is said again for each watcher that begins meanwhile.
+      if (instance.state === "paused") return;
       moveTo(instance, "paused", frameAt + item.ms, happened);
       happened.push({ type: "paused", at: frameAt + item.ms, instance: instance.instance, paused: item });
       return;

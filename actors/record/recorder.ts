@@ -18,6 +18,15 @@ export interface RecorderDeps {
   readonly sending: { sent(bytes: number): Promise<void> | undefined };
 }
 
+/** A pause of recording, which took `usedMs` of `ofMs`. Times are monotonic, in milliseconds. */
+interface Pause {
+  readonly timer: unknown;
+  readonly usedMs: number;
+  readonly ofMs: number;
+  readonly untilMs: number;
+  saidAtMs: number;
+}
+
 interface Registered {
   readonly actor: AnyActorRef;
   readonly describe: Describe | undefined;
@@ -54,7 +63,7 @@ export class Recorder implements Notes {
   #isShowing = false;
   #isSnapshotWanted = false;
   #shownAt = -Infinity;
-  #paused: unknown;
+  #paused: Pause | undefined;
   #calls = 0;
   #usedMs = 0;
   #windowBeganAt = 0;
@@ -109,7 +118,7 @@ export class Recorder implements Notes {
     }
     this.#leases.clear();
     this.#stop();
-    this.#deps.clock.clearTimeout(this.#paused);
+    this.#deps.clock.clearTimeout(this.#paused?.timer);
     this.#paused = undefined;
   }
 
@@ -132,7 +141,8 @@ export class Recorder implements Notes {
         this.#lease(question.watcher);
         if (question.instance !== undefined && question.instance !== this.#instance) return;
         if (this.isRecording) this.#wantSnapshot();
-        else this.#start();
+        else if (this.#paused === undefined) this.#start();
+        else this.#sayPaused(this.#paused, this.#deps.clock.monotonic());
         return;
       default:
         unreachable(question);
@@ -269,19 +279,30 @@ export class Recorder implements Notes {
     this.#windowBeganAt = now;
     this.#usedMs = 0;
     this.#windowsOver = usedMs * 100 > ofMs * limits.recordCpuPercentMax ? this.#windowsOver + 1 : 0;
-    if (this.#windowsOver > 1) this.#pause(Math.round(usedMs), Math.round(ofMs));
+    if (this.#windowsOver > 1) this.#pause(Math.round(usedMs), Math.round(ofMs), now);
   }
 
-  #pause(usedMs: number, ofMs: number): void {
+  #pause(usedMs: number, ofMs: number, now: number): void {
     const { clock, log } = this.#deps;
-    log.warn({ usedMs, ofMs, forMs: limits.recordPauseMs }, "recording takes too much time, and pauses");
-    this.#sender.push({ type: "paused", ms: this.#sender.ms(), usedMs, ofMs, forMs: limits.recordPauseMs });
-    this.#sender.flush();
-    this.#stop();
-    this.#paused = clock.setTimeout(() => {
+    const forMs = limits.recordPauseMs;
+    log.warn({ usedMs, ofMs, forMs }, "recording takes too much time, and pauses");
+    const timer = clock.setTimeout(() => {
       this.#paused = undefined;
       if (this.#isLeased) this.#guarded(() => this.#start());
-    }, limits.recordPauseMs);
+    }, forMs);
+    this.#paused = { timer, usedMs, ofMs, untilMs: now + forMs, saidAtMs: -Infinity };
+    this.#sayPaused(this.#paused, now);
+    this.#stop();
+  }
+
+  /** Watchers that begin during a pause learn of it too. */
+  #sayPaused(pause: Pause, now: number): void {
+    const { usedMs, ofMs, untilMs, saidAtMs } = pause;
+    if (now - saidAtMs < limits.recordSnapshotGapMs) return;
+    pause.saidAtMs = now;
+    const forMs = Math.max(0, Math.ceil(untilMs - now));
+    this.#sender.push({ type: "paused", ms: this.#sender.ms(), usedMs, ofMs, forMs });
+    this.#sender.flush();
   }
 
   #guarded(action: () => void): void {

@@ -105,11 +105,20 @@ export class Trails {
   #begin(of: string): Trail {
     const trail: Trail = { kind: this.#kind, of, places: new Map() };
     this.#all.add(trail);
-    if (this.#all.size > limits.recordTrailsMax) {
-      const [oldest] = this.#all;
-      if (oldest !== undefined) this.#forget(oldest);
-    }
+    if (this.#all.size > limits.recordTrailsMax) this.#makeRoom();
     return trail;
+  }
+
+  /**
+   * Forgets the oldest, many at once: to find the first entry, V8 passes the places of all those that were deleted
+   * before it.
+   */
+  #makeRoom(): void {
+    const kept = limits.recordTrailsMax - Math.ceil(limits.recordTrailsMax / 16);
+    for (const oldest of this.#all) {
+      if (this.#all.size <= kept) return;
+      this.#forget(oldest);
+    }
   }
 
   /** A place was heard of before the id and the number were known to belong together. */

@@ -37,7 +37,7 @@ export const recordLimits = {
   recordingBytesMax: 1024 * 1024 * 1024,
   /** Latest transitions that a model holds. */
   recordTransitionsMax: 1_000,
-  /** Latest commits, and latest invalidations, that a model follows. */
+  /** Commits, and invalidations, that a model follows at most: the latest ones. */
   recordTrailsMax: 10_000,
   /** Clients and nodes that a model lists for one commit or invalidation. */
   recordTrailPlacesMax: 1_000,

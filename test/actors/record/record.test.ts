@@ -475,12 +475,17 @@ describe("a record that takes too much time", () => {
     expect((paused?.usedMs ?? 0) * 100).toBeGreaterThan((paused?.ofMs ?? 0) * limits.recordCpuPercentMax);
     expect([observers, state(), system.notes.isRecording]).toEqual([0, "paused", false]);
     const events = actors()[0]?.events;
-    await workFor(limits.recordPauseMs - 1_000);
+    await workFor(limits.recordPauseMs - 4_000);
+    const late = watched(createActorSystem({ realm: "main", transport: broker.connect(), clock, random: seededRandom(8) }));
+    await workFor(3_000);
+    expect([late.of("paused").length, of("paused").length]).toEqual([1, 1]);
+    expect(late.of("paused")[0]?.paused.forMs).toSatisfy((forMs: number) => forMs > 3_000 && forMs <= 4_000);
     gate.send({ type: "OPEN" });
     expect([observers, state(), actors()[0]?.events]).toEqual([0, "paused", events]);
     await clock.advance(2_000);
     expect([observers, state()]).toEqual([1, "live"]);
     expect(actors()).toMatchObject([{ path: "slow/gate", value: "open" }]);
+    expect(late.actors()).toMatchObject([{ path: "slow/gate", value: "open" }]);
     system.close();
     expect(observers).toBe(0);
   });
