@@ -1,12 +1,18 @@
 import { expect, test } from "vitest";
 import { ResultShare } from "../actors/cache/result-share.js";
 import { RequestMemory } from "../actors/system/request-memory.js";
-import { limits } from "../core/index.js";
+import { limits, silentLog, tidZero } from "../core/index.js";
+import { CacheDisk } from "../storage/client-cache/disk.js";
+import { encodeRecord } from "../storage/client-cache/revision.js";
+import { MemoryDisk } from "../testing/memory-store.js";
+import { SimulatedClock } from "../testing/simulated-clock.js";
+
+type Add = (number: number) => void;
 
 /** Adds entries by number; past `max`, it evicts the oldest. */
 interface Bounded {
   readonly max: number;
-  readonly adder: () => (number: number) => void;
+  readonly adder: () => Add | Promise<Add>;
 }
 
 const places: Readonly<Record<string, Bounded>> = {
@@ -25,6 +31,15 @@ const places: Readonly<Record<string, Bounded>> = {
         memory.take(String(number), () => undefined);
         memory.answer(String(number), new Uint8Array(1));
       };
+    },
+  },
+  "the entries of a client's cache on disk": {
+    max: 1_000,
+    adder: async () => {
+      const options = { storage: "main", realm: "test", clock: new SimulatedClock(), log: silentLog, bytesMax: 30_000 };
+      const disk = await CacheDisk.open({ ...options, open: new MemoryDisk("disk").open });
+      const record = encodeRecord(tidZero, undefined);
+      return (number) => void disk.put(`key ${number}`, tidZero, record);
     },
   },
 };
@@ -61,8 +76,8 @@ function iterationsOf(run: () => void): number {
 }
 
 // V8 walks over all deleted entries of a Map or Set before it reaches the first living one.
-test.each(Object.entries(places))("%s begin few iterations when they evict the oldest", (_, { max, adder }) => {
-  const add = adder();
+test.each(Object.entries(places))("%s begin few iterations when they evict the oldest", async (_, { max, adder }) => {
+  const add = await adder();
   for (let number = 0; number < max; number++) add(number);
   const evictions = Math.ceil(max / 2);
   const begun = iterationsOf(() => {

@@ -1,5 +1,6 @@
-import { ClosedError, emptyPosition, limits, type Position, StoreError, type Tid, type Seams } from "../../core/index.js";
+import { assert, ClosedError, emptyPosition, limits, type Position, StoreError, type Tid, type Seams } from "../../core/index.js";
 import { cacheEntries, cacheEntryKey, type CacheMeta, cacheMetaKey, decodeCacheMeta, encodeCacheMeta, keyOfCacheEntry } from "./meta.js";
+import { type Recent, Recency } from "../../core/recency.js";
 import { giveUp } from "../kv/failed-store.js";
 import { isEmpty, type StoreChange, type OpenStore, type OrderedStore, type View } from "../kv/ordered-store.js";
 import { WriteBehind } from "../kv/write-behind.js";
@@ -13,7 +14,8 @@ export interface CacheDiskOptions extends Pick<Seams, "clock" | "log"> {
 }
 
 /** A current revision that is on disk, or will be with the next batches. */
-export interface DiskRevision {
+export interface DiskRevision extends Recent<DiskRevision> {
+  readonly key: string;
   readonly serial: Tid;
   readonly bytes: number;
   /** Used since the last eviction pass. A use of the revision in memory sets it too. */
@@ -36,14 +38,15 @@ const entryOverheadBytes = 16;
  *        where possible.
  *
  * Eviction is by second chance: it evicts the first entry that was not used since it was added or last passed over;
- * used entries before it move to the end. No iterator is kept between evictions: a paused iterator of a map keeps every
- * table that the map has outgrown since, with all its entries.
+ * used entries before it move to the end.
  */
 export class CacheDisk {
   readonly #options: CacheDiskOptions;
   #store: OrderedStore | undefined;
   #meta: CacheMeta;
   readonly #index = new Map<string, DiskRevision>();
+  /** The entries of the index, in the order in which they are evicted unless they are touched. */
+  readonly #recency = new Recency<DiskRevision>();
   #bytes = 0;
   #evictions = 0;
   /** Changes for the next batch; undefined: a removal. */
@@ -149,19 +152,16 @@ export class CacheDisk {
       this.remove(key);
       return undefined;
     }
-    const entry: DiskRevision = { serial, bytes, touched: false, record };
-    this.#bytes += bytes - (this.#index.get(key)?.bytes ?? 0);
-    this.#index.set(key, entry);
+    const entry = this.#add({ key, serial, bytes, record });
     this.#gather(key, entry);
-    this.#evict(key);
+    this.#evict(entry);
     return entry;
   }
 
   remove(key: string): void {
     const entry = this.#index.get(key);
     if (entry === undefined) return;
-    this.#index.delete(key);
-    this.#bytes -= entry.bytes;
+    this.#leave(entry);
     this.#gather(key, undefined);
   }
 
@@ -173,8 +173,7 @@ export class CacheDisk {
 
   removeAll(): void {
     for (const key of this.#index.keys()) this.#gather(key, undefined);
-    this.#index.clear();
-    this.#bytes = 0;
+    this.#emptyIndex();
   }
 
   /** Resolves when all changes up to now are on disk, or the disk is lost. */
@@ -222,14 +221,7 @@ export class CacheDisk {
         this.#gather(key, undefined);
         continue;
       }
-      const entry: DiskRevision = {
-        serial,
-        bytes: bytes.length - 1 + record.length + entryOverheadBytes,
-        touched: false,
-        record: undefined,
-      };
-      this.#index.set(key, entry);
-      this.#bytes += entry.bytes;
+      this.#add({ key, serial, bytes: bytes.length - 1 + record.length + entryOverheadBytes, record: undefined });
     }
     this.#evict(undefined);
     const { storage, log } = this.#options;
@@ -242,19 +234,41 @@ export class CacheDisk {
     this.#writer.changed();
   }
 
-  #evict(newest: string | undefined): void {
-    if (this.#bytes <= this.#options.bytesMax) return;
-    // The loop visits an entry that moved to the end again; it is no longer touched then.
-    for (const [key, entry] of this.#index) {
-      if (key === newest || entry.touched) {
-        entry.touched = false;
-        this.#index.delete(key);
-        this.#index.set(key, entry);
+  /** Adds an entry in the place of the previous one of its key. */
+  #add(added: Pick<DiskRevision, "key" | "serial" | "bytes" | "record">): DiskRevision {
+    const before = this.#index.get(added.key);
+    if (before !== undefined) this.#leave(before);
+    const entry: DiskRevision = { ...added, touched: false, newer: undefined, older: undefined };
+    this.#index.set(entry.key, entry);
+    this.#recency.addNewest(entry);
+    this.#bytes += entry.bytes;
+    return entry;
+  }
+
+  #leave(entry: DiskRevision): void {
+    this.#index.delete(entry.key);
+    this.#recency.remove(entry);
+    this.#bytes -= entry.bytes;
+  }
+
+  /** Unlinks each entry: a revision in memory that refers to one must not keep the others. */
+  #emptyIndex(): void {
+    for (const entry of this.#index.values()) this.#recency.remove(entry);
+    this.#index.clear();
+    this.#bytes = 0;
+  }
+
+  #evict(newest: DiskRevision | undefined): void {
+    while (this.#bytes > this.#options.bytesMax) {
+      const { oldest } = this.#recency;
+      assert(oldest !== undefined, "counted bytes belong to an entry");
+      if (oldest === newest || oldest.touched) {
+        oldest.touched = false;
+        this.#recency.use(oldest);
         continue;
       }
-      this.remove(key);
+      this.remove(oldest.key);
       this.#evictions++;
-      if (this.#bytes <= this.#options.bytesMax) return;
     }
   }
 
@@ -285,9 +299,8 @@ export class CacheDisk {
   }
 
   #forget(): void {
-    this.#index.clear();
+    this.#emptyIndex();
     this.#gathered.clear();
-    this.#bytes = 0;
     this.#gatheredBytes = 0;
   }
 
