@@ -9,3 +9,11 @@ export function isWhole(value: unknown): value is number {
 export function checkSize(what: string, size: number, sizeMax: number): void {
   if (size > sizeMax) throw new TooLargeError({ what, size, sizeMax });
 }
+
+/**
+ * How many entries stay when a Map or Set that may hold `max` evicts its oldest. Several leave at a time: a new
+ * iteration walks over all deleted entries before the first living one, which takes 10 µs with 10,000 entries.
+ */
+export function keptWhenFull(max: number): number {
+  return Math.ceil((max * 15) / 16);
+}

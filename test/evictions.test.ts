@@ -3,6 +3,7 @@ import { ResultShare } from "../actors/cache/result-share.js";
 import { RequestMemory } from "../actors/system/request-memory.js";
 import { limits, silentLog, tidZero } from "../core/index.js";
 import { CacheDisk } from "../storage/client-cache/disk.js";
+import { ObjectReads } from "../storage/client-cache/object-reads.js";
 import { encodeRecord } from "../storage/client-cache/revision.js";
 import { MemoryDisk } from "../testing/memory-store.js";
 import { SimulatedClock } from "../testing/simulated-clock.js";
@@ -40,6 +41,23 @@ const places: Readonly<Record<string, Bounded>> = {
       const disk = await CacheDisk.open({ ...options, open: new MemoryDisk("disk").open });
       const record = encodeRecord(tidZero, undefined);
       return (number) => void disk.put(`key ${number}`, tidZero, record);
+    },
+  },
+  "the reads of a storage that no result holds": {
+    max: limits.objectReadsUnusedMax,
+    adder: () => {
+      const reads = new ObjectReads();
+      return (number) => void reads.key(String(number), tidZero);
+    },
+  },
+  "the reads of a full storage": {
+    max: 2_000,
+    adder: () => {
+      const reads = new ObjectReads({ readsMax: 2_000 });
+      return (number) => {
+        const read = reads.key(String(number), tidZero);
+        if (number < 1_000) read.hold();
+      };
     },
   },
 };

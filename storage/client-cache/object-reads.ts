@@ -1,4 +1,13 @@
-import { limits, objectChanges, ObjectRead, type ObjectReadOwner, type ReadKind, staleRead, type Tid } from "../../core/index.js";
+import {
+  keptWhenFull,
+  limits,
+  objectChanges,
+  ObjectRead,
+  type ObjectReadOwner,
+  type ReadKind,
+  staleRead,
+  type Tid,
+} from "../../core/index.js";
 
 /** Bounds for the reads of one storage; default: those in `limits`. */
 export interface ObjectReadsOptions {
@@ -145,9 +154,9 @@ export class ObjectReads implements ObjectReadOwner {
   #add(kind: ReadKind, text: string, last: Tid, isPast?: () => boolean): ObjectRead {
     if (this.#isClosed) return staleRead;
     if (this.size >= this.#readsMax) {
-      const [oldest] = this.#unused;
-      if (oldest === undefined) return this.#refused();
-      this.end(oldest);
+      const { size } = this.#unused;
+      if (size === 0) return this.#refused();
+      this.#endOldest(Math.min(keptWhenFull(size), size - 1));
     }
     this.#isFull = false;
     const read = new ObjectRead(kind, text, last, this, isPast);
@@ -164,8 +173,13 @@ export class ObjectReads implements ObjectReadOwner {
   }
 
   #makeRoom(): void {
+    if (this.#unused.size > this.#unusedMax) this.#endOldest(keptWhenFull(this.#unusedMax));
+  }
+
+  /** Leaves `kept` of the reads that no kept result holds. */
+  #endOldest(kept: number): void {
     for (const oldest of this.#unused) {
-      if (this.#unused.size <= this.#unusedMax) return;
+      if (this.#unused.size <= kept) return;
       this.end(oldest);
     }
   }

@@ -137,6 +137,17 @@ describe("the bounds of reads", () => {
     expect(onFull).toHaveBeenCalledTimes(2);
   });
 
+  test("above unusedMax, the oldest sixteenth is dropped at once, and a full storage drops a sixteenth of its reads without a holder", () => {
+    for (const bounds of [{ unusedMax: 32 }, { readsMax: 32 }]) {
+      const reads = new ObjectReads(bounds);
+      const all = Array.from({ length: 33 }, (_, n) => reads.key(`k${n}`, now));
+      const stale = all.findIndex(({ isStale }) => !isStale);
+      expect([stale, all.slice(stale).some(({ isStale }) => isStale), reads.size]).toEqual(
+        "unusedMax" in bounds ? [3, false, 30] : [2, false, 31],
+      );
+    }
+  });
+
   test("at most unusedMax reads without a holder are kept", () => {
     const reads = new ObjectReads({ unusedMax: 2 });
     const [a, b, c] = [held(reads.key("a", now)), reads.key("b", now), reads.key("c", now)];
