@@ -1,10 +1,13 @@
 import { expect, test } from "vitest";
 import { ResultShare } from "../actors/cache/result-share.js";
+import { RefusedIds } from "../actors/server/refused-ids.js";
 import { RequestMemory } from "../actors/system/request-memory.js";
-import { limits, silentLog, tidZero } from "../core/index.js";
+import { limits, silentLog, tag, tidZero } from "../core/index.js";
 import { CacheDisk } from "../storage/client-cache/disk.js";
 import { ObjectReads } from "../storage/client-cache/object-reads.js";
 import { encodeRecord } from "../storage/client-cache/revision.js";
+import { LatestInvalidations } from "../storage/results/latest-invalidations.js";
+import { TagTrie } from "../storage/results/tag-trie.js";
 import { MemoryDisk } from "../testing/memory-store.js";
 import { SimulatedClock } from "../testing/simulated-clock.js";
 
@@ -58,6 +61,27 @@ const places: Readonly<Record<string, Bounded>> = {
         const read = reads.key(String(number), tidZero);
         if (number < 1_000) read.hold();
       };
+    },
+  },
+  "the ids of refused transactions": {
+    max: limits.refusedIdsMax,
+    adder: () => {
+      const refused = new RefusedIds();
+      return (number) => refused.refuse(String(number), "aborted");
+    },
+  },
+  "the latest invalidations": {
+    max: limits.latestInvalidationsMax,
+    adder: () => {
+      const latest = new LatestInvalidations(limits.latestInvalidationsMax);
+      return (number) => latest.apply(tag`t:${number}`, number);
+    },
+  },
+  "the tags that nothing depends on": {
+    max: limits.tagsIdleMax,
+    adder: () => {
+      const trie = new TagTrie({ clock: new SimulatedClock() });
+      return (number) => trie.release(trie.depend([tag`t:${number}`]));
     },
   },
 };

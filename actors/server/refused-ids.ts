@@ -1,4 +1,4 @@
-import { limits, TransactionAbortedError, TransactionTimedOutError, type ZooidError } from "../../core/index.js";
+import { keptWhenFull, limits, TransactionAbortedError, TransactionTimedOutError, type ZooidError } from "../../core/index.js";
 
 /**
  * Ids of transactions that this server refused for a reason that may pass. The sender knows that such a transaction is
@@ -12,9 +12,10 @@ export class RefusedIds {
     if (this.#reasons.has(id)) return;
     this.#reasons.set(id, reason);
     if (this.#reasons.size <= limits.refusedIdsMax) return;
+    const kept = keptWhenFull(limits.refusedIdsMax);
     for (const oldest of this.#reasons.keys()) {
+      if (this.#reasons.size <= kept) return;
       this.#reasons.delete(oldest);
-      return;
     }
   }
 

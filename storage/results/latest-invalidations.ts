@@ -1,3 +1,4 @@
+import { keptWhenFull } from "../../core/counts.js";
 import type { Tag } from "../../core/tag.js";
 
 /**
@@ -31,10 +32,12 @@ export class LatestInvalidations {
     this.#sequences.delete(tag);
     this.#sequences.set(tag, Math.max(known, sequence));
     if (this.#sequences.size <= this.#tagsMax) return;
-    const oldest = this.#sequences.entries().next().value;
-    if (oldest === undefined) return;
-    this.#sequences.delete(oldest[0]);
-    this.#since = Math.max(this.#since, oldest[1]);
+    const kept = keptWhenFull(this.#tagsMax);
+    for (const [oldest, itsSequence] of this.#sequences) {
+      if (this.#sequences.size <= kept) return;
+      this.#sequences.delete(oldest);
+      this.#since = Math.max(this.#since, itsSequence);
+    }
   }
 
   /** Forgets everything: invalidations at or before `sequence` are unknown. */

@@ -1,4 +1,4 @@
-import { assert, type Clock, limits, rootTag, type Tag } from "../../core/index.js";
+import { assert, type Clock, keptWhenFull, limits, rootTag, type Tag } from "../../core/index.js";
 import { isRest, never, TagNode } from "./tag-node.js";
 import type { Ticks } from "./ticks.js";
 
@@ -225,7 +225,7 @@ export class TagTree {
     list.add(node);
     this.onIdle?.(node.usedAtMs);
     // The size is compared first, because creating an iterator costs more.
-    if (this.idle.size > limits.tagsIdleMax) this.#forgetFirstIdle();
+    if (this.idle.size > limits.tagsIdleMax) this.#forgetLongestIdle();
     if (this.#isWithinBounds()) return;
     for (const first of this.unused) {
       this.#remove(first, never);
@@ -233,10 +233,11 @@ export class TagTree {
     }
   }
 
-  #forgetFirstIdle(): void {
+  #forgetLongestIdle(): void {
+    const kept = keptWhenFull(limits.tagsIdleMax);
     for (const first of this.idle) {
+      if (this.idle.size <= kept) return;
       this.#remove(first, never);
-      return;
     }
   }
 
