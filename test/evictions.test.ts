@@ -6,6 +6,7 @@ import { limits, silentLog, tag, tidZero } from "../core/index.js";
 import { CacheDisk } from "../storage/client-cache/disk.js";
 import { ObjectReads } from "../storage/client-cache/object-reads.js";
 import { encodeRecord } from "../storage/client-cache/revision.js";
+import { type Ending, Expiry } from "../storage/results/expiry.js";
 import { LatestInvalidations } from "../storage/results/latest-invalidations.js";
 import { TagTrie } from "../storage/results/tag-trie.js";
 import { MemoryDisk } from "../testing/memory-store.js";
@@ -126,4 +127,24 @@ test.each(Object.entries(places))("%s begin few iterations when they evict the o
     for (let number = max; number < max + evictions; number++) add(number);
   });
   expect(begun).toBeLessThanOrEqual(evictions / 8);
+});
+
+test("the items of one second expire in one iteration, also when some were removed or added meanwhile", () => {
+  const expiry = new Expiry<Ending & { readonly name: string }>();
+  const items = Array.from({ length: 1_000 }, (_, number) => ({ name: `${number}`, due: undefined }));
+  for (const item of items) expiry.schedule(item, 5_500);
+  const expired: (string | undefined)[] = [];
+  const begun = iterationsOf(() => {
+    for (let number = 0; number < 500; number++) expired.push(expiry.next(10_000)?.name);
+    expiry.remove(items[500]!);
+    expiry.schedule({ name: "later", due: undefined }, 5_600);
+    expiry.schedule({ name: "earlier", due: undefined }, 4_500);
+    for (let number = 0; number < 501; number++) expired.push(expiry.next(10_000)?.name);
+  });
+  expect(begun).toBeLessThanOrEqual(4);
+  const names = items.map(({ name }) => name);
+  expect(expired).toEqual([...names.slice(0, 500), "earlier", ...names.slice(501), "later"]);
+  expect(expiry.next(10_000)).toBeUndefined();
+  expiry.schedule(items[0]!, 5_500);
+  expect(expiry.next(10_000)).toBe(items[0]);
 });

@@ -14,6 +14,9 @@ export class Expiry<T extends Ending> {
   readonly #bySecond = new Map<number, Set<T>>();
   /** No item is due before this second. */
   #first = Infinity;
+  /** Items of a second that has passed, and the position of `next` in them until the last is removed. */
+  #passed: Set<T> | undefined;
+  #hand: Iterator<T> | undefined;
   /** Called with the time at which `next` has an item, when that time becomes earlier. */
   onEarlier: ((atMs: number) => void) | undefined = undefined;
 
@@ -42,24 +45,34 @@ export class Expiry<T extends Ending> {
     const items = this.#bySecond.get(second);
     item.due = undefined;
     items?.delete(item);
-    if (items?.size === 0) this.#bySecond.delete(second);
+    if (items?.size !== 0) return;
+    this.#bySecond.delete(second);
+    if (items === this.#passed) this.#passed = this.#hand = undefined;
   }
 
   /** An item whose second has passed at `nowMs`; it is removed from this Expiry. */
   next(nowMs: number): T | undefined {
     for (const last = Math.floor(nowMs / secondMs) - 1; this.#first <= last;) {
       const items = this.#bySecond.get(this.#first);
-      if (items !== undefined) {
-        for (const item of items) {
-          this.remove(item);
-          return item;
-        }
+      const item = items && this.#nextOf(items);
+      if (item !== undefined) {
+        this.remove(item);
+        return item;
       }
       this.#first++;
       // Skips many seconds without items in one step.
       if (last - this.#first > this.#bySecond.size) this.#first = this.#earliest();
     }
     return undefined;
+  }
+
+  /** Continues in the same set: a new iteration would walk over all removed items before the first of the others. */
+  #nextOf(items: Set<T>): T | undefined {
+    if (items !== this.#passed) this.#hand = undefined;
+    this.#passed = items;
+    this.#hand ??= items.values();
+    const { value } = this.#hand.next() as IteratorResult<T, undefined>;
+    return value;
   }
 
   #earliest(): number {
@@ -70,6 +83,7 @@ export class Expiry<T extends Ending> {
 
   clear(): void {
     this.#bySecond.clear();
+    this.#passed = this.#hand = undefined;
     this.#first = Infinity;
   }
 }
