@@ -141,5 +141,8 @@ test("a write that fails is printed to standard error by LMDB, and by lmdb-js to
     return splitLmdbStderr(stderr);
   };
   expect(await printed("async", "await database.batch(put)")).toEqual({ byLmdb: 1, byLmdbJs: 1, rest: "" });
-  expect(await printed("sync", "database.transactionSync(() => void put())")).toEqual({ byLmdb: 1, byLmdbJs: 0, rest: "" });
+  const { rest, ...lines } = await printed("sync", "database.transactionSync(() => void put())");
+  expect(lines).toEqual({ byLmdb: 1, byLmdbJs: 0 });
+  // Sometimes the failure also damages the heap, and the C library ends the process: docs/design/platform.md.
+  expect(rest).toMatch(/^$|^(?:double free or corruption|munmap_chunk\(\)|free\(\)|corrupted|malloc)[^\n]*$/);
 });
