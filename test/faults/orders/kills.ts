@@ -99,6 +99,8 @@ class KillsRun {
       const ms = await this.#strike(service, signal);
       log(`round ${round + 1}: ${signal} of ${service}, noticed after ${Math.round(ms)} ms, shipped ${this.#shipped}`);
     }
+    // The services go on after the last round too.
+    await this.#someOrders();
     this.#stopping.abort();
     await ordering;
     await this.#settle();
