@@ -1,7 +1,7 @@
 import type { Bus, BusVersion } from "../../transport/bus.js";
 import { ClosedError, isBelow, limits, NotAuthorizedError, rootTag, type Tag, type Seams } from "../../core/index.js";
 import { retryDelay } from "../../core/backoff.js";
-import { Expiry } from "../../core/expiry.js";
+import { CommonTimeout } from "../../core/common-timeout.js";
 import type { NotesOfPlace } from "../record/notes.js";
 
 /** Outcome of an invalidation: other nodes have it, or get it as soon as the bus accepts it. */
@@ -79,12 +79,12 @@ export class Outbox<C extends Claim = Claim> {
   #isClosed = false;
   /** Number of claims that are not settled. */
   #claims = 0;
-  readonly #unpublished: Expiry<PublicationWaiter>;
+  readonly #unpublished: CommonTimeout<PublicationWaiter>;
   #onEmpty: (() => void)[] = [];
 
   constructor(deps: OutboxDeps) {
     this.#deps = deps;
-    this.#unpublished = new Expiry(deps.clock, deps.publishTimeoutMs, (waiter) => this.#timedOut(waiter));
+    this.#unpublished = new CommonTimeout(deps.clock, deps.publishTimeoutMs, (waiter) => this.#timedOut(waiter));
   }
 
   /** Invalidations that the bus has not acknowledged. */

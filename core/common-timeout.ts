@@ -1,10 +1,10 @@
 import type { Clock } from "./clock.js";
 
 /**
- * Items that expire, each the same time after it was added. All share one timer, which stays set while it is short of
- * the earliest deadline: an item that is deleted in time costs neither a timer nor its end.
+ * Items with one time-out: each expires the same time after it was added. They share a timer, which is set for the
+ * earliest deadline or sooner and then set again, so that an item that is deleted in time needs no timer of its own.
  */
-export class Expiry<T> {
+export class CommonTimeout<T> {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #onExpired: (item: T) => void;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Expiry } from "../../core/expiry.js";
+import { CommonTimeout } from "../../core/common-timeout.js";
 import { SimulatedClock } from "../../testing/index.js";
 
 const timeoutMs = 1_000;
@@ -8,16 +8,16 @@ function expiring() {
   const clock = new SimulatedClock();
   const expired: [item: string, atMs: number][] = [];
   const beginMs = clock.monotonic();
-  const expiry = new Expiry<string>(clock, timeoutMs, (item) => expired.push([item, clock.monotonic() - beginMs]));
-  return { clock, expiry, expired };
+  const timeout = new CommonTimeout<string>(clock, timeoutMs, (item) => expired.push([item, clock.monotonic() - beginMs]));
+  return { clock, timeout, expired };
 }
 
 test("each item expires the same time after it was added", async () => {
-  const { clock, expiry, expired } = expiring();
-  expiry.add("a");
+  const { clock, timeout, expired } = expiring();
+  timeout.add("a");
   await clock.advance(400);
-  expiry.add("b");
-  expiry.add("c");
+  timeout.add("b");
+  timeout.add("c");
   await clock.advance(5_000);
   expect(expired).toEqual([
     ["a", 1_000],
@@ -27,13 +27,13 @@ test("each item expires the same time after it was added", async () => {
 });
 
 test("a deleted item does not expire, and those added after it expire in time", async () => {
-  const { clock, expiry, expired } = expiring();
-  expiry.add("a");
-  expiry.delete("a");
+  const { clock, timeout, expired } = expiring();
+  timeout.add("a");
+  timeout.delete("a");
   await clock.advance(900);
-  expiry.add("b");
+  timeout.add("b");
   await clock.advance(5_000);
-  expiry.add("c");
+  timeout.add("c");
   await clock.advance(5_000);
   expect(expired).toEqual([
     ["b", 1_900],
@@ -42,9 +42,9 @@ test("a deleted item does not expire, and those added after it expire in time", 
 });
 
 test("nothing expires after clear, and no timer is left", async () => {
-  const { clock, expiry, expired } = expiring();
-  expiry.add("a");
-  expiry.clear();
+  const { clock, timeout, expired } = expiring();
+  timeout.add("a");
+  timeout.clear();
   expect(clock.timerCount).toBe(0);
   await clock.advance(5_000);
   expect(expired).toEqual([]);
@@ -53,16 +53,16 @@ test("nothing expires after clear, and no timer is left", async () => {
 test("items can be added while others expire, and with a time-out that never ends", async () => {
   const clock = new SimulatedClock();
   const expired: string[] = [];
-  const expiry = new Expiry<string>(clock, timeoutMs, (item) => {
+  const timeout = new CommonTimeout<string>(clock, timeoutMs, (item) => {
     expired.push(item);
-    if (item === "a") expiry.add("again");
+    if (item === "a") timeout.add("again");
   });
-  expiry.add("a");
+  timeout.add("a");
   await clock.advance(1_000);
   expect(expired).toEqual(["a"]);
   await clock.advance(1_000);
   expect(expired).toEqual(["a", "again"]);
-  const endless = new Expiry<string>(clock, Infinity, (item) => expired.push(item));
+  const endless = new CommonTimeout<string>(clock, Infinity, (item) => expired.push(item));
   endless.add("b");
   await clock.advance(1e9);
   expect(expired).toEqual(["a", "again"]);
